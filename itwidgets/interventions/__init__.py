@@ -1,0 +1,25 @@
+"""Operators on rows of scores, their composition to programs, and the drawing of a token."""
+
+from itwidgets.interventions.draw import check_seed, draw, gumbel_noise
+from itwidgets.interventions.operators import Ban, Bias, Operator, Step
+from itwidgets.interventions.program import GREEDY, Outcome, Program, sampling_program
+from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, TopP
+
+__all__ = [
+    "GREEDY",
+    "Ban",
+    "Bias",
+    "Greedy",
+    "MinP",
+    "Operator",
+    "Outcome",
+    "Program",
+    "Step",
+    "Temperature",
+    "TopK",
+    "TopP",
+    "check_seed",
+    "draw",
+    "gumbel_noise",
+    "sampling_program",
+]

@@ -1,0 +1,147 @@
+"""What an operator is: one pure step on a row of raw scores."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+
+if TYPE_CHECKING:
+    from itwidgets.interventions.program import Program
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where in the text a row of scores stands.
+
+    Parameters
+    ----------
+    position
+        Of the token to be drawn; 0 is the first new token after the prompt.
+    token_ids
+        All tokens before it, prompt included.
+    prompt_length
+        How many of them are the prompt.
+    """
+
+    position: int
+    token_ids: Sequence[int]
+    prompt_length: int
+
+
+class Operator(ABC):
+    """A pure function of (step, scores), frozen and without hidden state.
+
+    Scores are unnormalised and on the model's own scale, shape ``[V]``, in and out, in the dtype they
+    came in; an operator never writes into the row it was given. ``-inf`` excludes a token.
+
+    Subclasses are frozen dataclasses whose fields are their parameters, so that a program can be
+    written as JSON and read again.
+    """
+
+    stage: ClassVar[Literal["intervention", "sampler"]]
+    """Whether the operator makes `q` from `p`, or `s` from `q`."""
+
+    by_name: ClassVar[dict[str, type[Operator]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the operator known to programs that are read from JSON."""
+        super().__init_subclass__(**kwargs)
+        Operator.by_name[cls.__name__] = cls
+
+    @abstractmethod
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row after this operator."""
+
+    def __rshift__(self, other: Operator | Program) -> Program:
+        """Compose: this operator first, then ``other``."""
+        from itwidgets.interventions.program import Program
+
+        return Program((self,)) >> other
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters by name, as plain JSON values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def excluding(scores: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
+    """Return scores with ``-inf`` wherever ``excluded`` holds."""
+    return scores.masked_fill(excluded, -torch.inf)
+
+
+@dataclass(frozen=True)
+class Bias(Operator):
+    """Add nats to the scores of some tokens: their odds against every other are multiplied by ``exp(nats)``.
+
+    Parameters
+    ----------
+    nats
+        Mapping from token id to what is added.
+
+    Examples
+    --------
+    >>> Bias({5: 1.5})(Step(0, [1], 1), torch.zeros(6))
+    tensor([0.0000, 0.0000, 0.0000, 0.0000, 0.0000, 1.5000])
+    """
+
+    nats: Mapping[int, float]
+    stage = "intervention"
+
+    def __post_init__(self) -> None:
+        # JSON turns integer keys into text, and a frozen operator must not change with its argument.
+        object.__setattr__(self, "nats", {int(key): float(value) for key, value in self.nats.items()})
+
+    def __hash__(self) -> int:
+        """Hash by the pairs, since a mapping has no hash of its own."""
+        return hash(tuple(sorted(self.nats.items())))
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the shifted row."""
+        ids = _ids_in_row(self.nats, scores)
+        result = scores.clone()
+        result[ids] += torch.tensor(list(self.nats.values()), dtype=scores.dtype, device=scores.device)
+        return result
+
+    def parameters(self) -> dict[str, Any]:
+        """Return ``nats`` with keys as text, as JSON writes them."""
+        return {"nats": {str(key): value for key, value in sorted(self.nats.items())}}
+
+
+@dataclass(frozen=True)
+class Ban(Operator):
+    """Exclude tokens; what is left keeps its proportions.
+
+    Parameters
+    ----------
+    token_ids
+        Ids that must not come.
+    """
+
+    token_ids: Sequence[int]
+    stage = "intervention"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row without the banned tokens."""
+        result = scores.clone()
+        result[_ids_in_row(self.token_ids, scores)] = -torch.inf
+        return result
+
+    def parameters(self) -> dict[str, Any]:
+        """Return ``token_ids`` as a list."""
+        return {"token_ids": list(self.token_ids)}
+
+
+def _ids_in_row(token_ids: Any, scores: torch.Tensor) -> torch.Tensor:
+    ids = list(token_ids)
+    wrong = [i for i in ids if not 0 <= i < scores.shape[-1]]
+    if wrong:
+        raise ValueError(
+            f"token id {wrong[0]} is not in the vocabulary: ids from 0 to {scores.shape[-1] - 1} are accepted"
+        )
+    return torch.tensor(ids, dtype=torch.int64, device=scores.device)

@@ -1,0 +1,103 @@
+"""Sampler stages: the operators that make `s`, the distribution a token is drawn from, of `q`.
+
+Each keeps the convention of the processor of the same name in transformers, to the bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from itwidgets.interventions.operators import Operator, Step, excluding
+
+
+def _require(name: str, value: float, holds: bool, accepted: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is {value}, but must be {accepted}")
+
+
+@dataclass(frozen=True)
+class Temperature(Operator):
+    """Divide the scores by ``temperature``: below 1 sharpens, above 1 flattens.
+
+    Parameters
+    ----------
+    temperature
+        Above 0; for the limit at 0 use :class:`Greedy`.
+    """
+
+    temperature: float
+    stage = "sampler"
+
+    def __post_init__(self) -> None:
+        _require("temperature", self.temperature, 0 < self.temperature < float("inf"), "above 0")
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the tempered row."""
+        return scores / self.temperature
+
+
+@dataclass(frozen=True)
+class TopK(Operator):
+    """Keep the ``k`` best tokens, and all that tie with the last of them (Fan et al. 2018)."""
+
+    k: int
+    stage = "sampler"
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.k, int) and not isinstance(self.k, bool)
+        _require("k", self.k, whole and self.k >= 1, "a whole number of at least 1")
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row with all but the best ``k`` excluded."""
+        last = scores.topk(min(self.k, scores.shape[-1])).values[-1]
+        return excluding(scores, scores < last)
+
+
+@dataclass(frozen=True)
+class TopP(Operator):
+    """Keep the smallest set of best tokens that holds at least ``p`` of the mass (Holtzman et al. 2020)."""
+
+    p: float
+    stage = "sampler"
+
+    def __post_init__(self) -> None:
+        _require("p", self.p, 0 < self.p <= 1, "above 0 and at most 1")
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row with the tail excluded; the best token always stays."""
+        if self.p == 1:
+            return scores
+        ascending, order = scores.sort(descending=False)
+        tail = ascending.softmax(-1).cumsum(-1) <= 1 - self.p
+        tail[-1] = False
+        return excluding(scores, torch.zeros_like(tail).scatter(0, order, tail))
+
+
+@dataclass(frozen=True)
+class MinP(Operator):
+    """Keep tokens at least ``p`` times as probable as the best one (Nguyen et al. 2024)."""
+
+    p: float
+    stage = "sampler"
+
+    def __post_init__(self) -> None:
+        _require("p", self.p, 0 <= self.p <= 1, "between 0 and 1")
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row with improbable tokens excluded."""
+        probabilities = scores.softmax(-1)
+        return excluding(scores, probabilities < self.p * probabilities.max())
+
+
+@dataclass(frozen=True)
+class Greedy(Operator):
+    """Keep the best token alone; of several that tie, the one with the lowest id."""
+
+    stage = "sampler"
+
+    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row with one token left."""
+        best = scores.argmax()
+        return excluding(scores, torch.arange(len(scores), device=scores.device) != best)
