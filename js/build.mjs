@@ -1,0 +1,67 @@
+// Bundles the page half into the two files that the Python package carries:
+//
+//   js/src/index.ts(x)       -> itwidgets/static/widget.js
+//   js/src/styles/index.css  -> itwidgets/static/widget.css
+//
+// One ESM file without code splitting: anywidget loads it from a blob URL, which has no folder to
+// load further chunks from. `--watch` rebuilds on every change, with an inline source map.
+
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+// Every widget instance carries its own copy of the bundle, so its size is its speed.
+const LIMIT_BYTES = 120_000;
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const watch = process.argv.includes("--watch");
+const entry = ["js/src/index.ts", "js/src/index.tsx"].find((path) => existsSync(root + path));
+if (entry === undefined) {
+  console.error("build: there is no js/src/index.ts or js/src/index.tsx to bundle");
+  process.exit(1);
+}
+
+/** @type {esbuild.BuildOptions} */
+const options = {
+  absWorkingDir: root,
+  entryPoints: [
+    { in: entry, out: "widget" },
+    { in: "js/src/styles/index.css", out: "widget" },
+  ],
+  outdir: "itwidgets/static",
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: !watch,
+  sourcemap: watch ? "inline" : false,
+  legalComments: "none",
+  logLevel: "info",
+};
+
+if (watch) {
+  await (await esbuild.context(options)).watch();
+} else {
+  await esbuild.build({ ...options, logLevel: "warning" });
+  reportSizes(["itwidgets/static/widget.js", "itwidgets/static/widget.css"]);
+}
+
+/** @param {string[]} files */
+function reportSizes(files) {
+  let total = 0;
+  for (const file of files) {
+    const bytes = statSync(root + file).size;
+    const zipped = gzipSync(readFileSync(root + file)).length;
+    total += bytes;
+    console.log(`${file}  ${kilobytes(bytes)}  (${kilobytes(zipped)} gzipped)`);
+  }
+  if (total > LIMIT_BYTES) {
+    console.error(`build: ${kilobytes(total)} together, over the ${kilobytes(LIMIT_BYTES)} limit`);
+    process.exit(1);
+  }
+}
+
+/** @param {number} bytes */
+function kilobytes(bytes) {
+  return `${(bytes / 1000).toFixed(1)} kB`;
+}
