@@ -1,0 +1,27 @@
+"""The bundle that `npm run build` leaves beside the Python sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+STATIC = Path(__file__).parents[2] / "itwidgets" / "static"
+FILES = ("widget.js", "widget.css")
+LIMIT_BYTES = 120_000  # every widget instance carries its own copy
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_bundle_is_built(name: str) -> None:
+    assert (STATIC / name).is_file(), "run `npm run build`, or `make setup`"
+
+
+def test_the_bundle_is_small() -> None:
+    assert sum((STATIC / name).stat().st_size for name in FILES) <= LIMIT_BYTES
+
+
+def test_the_bundle_is_one_file_that_loads_nothing_else() -> None:
+    # anywidget imports it from a blob URL, offline: it can reach neither a chunk nor a CDN.
+    text = (STATIC / "widget.js").read_text(encoding="utf-8")
+    assert "import(" not in text
+    assert 'from"' not in text
