@@ -1,0 +1,372 @@
+"""A session: one prompt's token tree on an engine, and what a user does with it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from itwidgets.engine import generation
+from itwidgets.engine.distribution import Distribution
+from itwidgets.engine.generation import Branching, Generation, Recipe
+from itwidgets.engine.history import History
+from itwidgets.engine.prompts import Prompt, encode_prompt
+from itwidgets.engine.worker import Job, Steps
+from itwidgets.engine.writer import TreeWriter
+from itwidgets.information import log_probabilities
+from itwidgets.interventions import GREEDY, Operator, Program, check_seed
+from itwidgets.tree import Branch, Node, Origin, TokenTree
+from itwidgets.tree.files import ModelIdentity, SavedSession, save_session
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from itwidgets.engine.engine import Engine
+
+
+class BusyError(RuntimeError):
+    """The session is growing, and two things cannot grow it at once."""
+
+
+class ReadOnlyError(RuntimeError):
+    """The session can be read but not continued."""
+
+
+class Session:
+    """The token tree of one prompt.
+
+    Made by :meth:`Engine.session <itwidgets.engine.Engine.session>` and :func:`itwidgets.open`.
+
+    Positions count the *new* tokens of the current branch: 0 is the first after the prompt, -1 the
+    last one made, and the number of new tokens is the place of the next one. Prompt tokens are reached
+    through nodes.
+
+    Attributes
+    ----------
+    tree : TokenTree
+        All tokens ever made; it only grows.
+    identity : ModelIdentity
+        The model that made the tokens.
+    read_only : str or None
+        Why the session cannot go on, if it cannot.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None,
+        tree: TokenTree,
+        identity: ModelIdentity,
+        *,
+        head: int = -1,
+        read_only: str | None = None,
+    ) -> None:
+        self.id = uuid.uuid4().hex
+        self.tree = tree
+        self.identity = identity
+        self.read_only = read_only
+        self._engine = engine
+        self._history = History(head)
+        self._job: Generation | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self._first_prompt: list[int] = []
+        if engine is not None:
+            self._branching = Branching(
+                TreeWriter(engine.runner, tree), engine.stop_ids, engine.context_length, self._move_head
+            )
+
+    # ---------------------------------------------------------------- reading
+
+    @property
+    def engine(self) -> Engine:
+        """The engine it runs on; an error when it is read-only."""
+        if self._engine is None or self.read_only is not None:
+            raise ReadOnlyError(f"this session is read-only: {self.read_only}")
+        return self._engine
+
+    @property
+    def head(self) -> Node | None:
+        """The token that the current branch is extended from."""
+        row = self._history.head
+        return self.tree[row] if row >= 0 else None
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All tokens of the current branch, prompt included."""
+        return [self.tree[row] for row in self._path]
+
+    @property
+    def new_nodes(self) -> list[Node]:
+        """The tokens of the current branch after its prompt."""
+        return self.nodes[self.prompt_length :]
+
+    @property
+    def prompt_length(self) -> int:
+        """Number of prompt tokens on the current branch."""
+        return generation.prompt_length(self.tree, self._path)
+
+    @property
+    def token_ids(self) -> list[int]:
+        """Token ids of the current branch, prompt included."""
+        return self.tree.token_ids(self._history.head)
+
+    @property
+    def text(self) -> str:
+        """Text of the current branch, prompt and special tokens included."""
+        return self.tree.vocabulary.text(self.token_ids)
+
+    @property
+    def new_text(self) -> str:
+        """Text of the current branch after its prompt."""
+        return b"".join(node.bytes for node in self.new_nodes).decode(errors="replace")
+
+    @property
+    def prompt_text(self) -> str:
+        """Text of the prompt tokens of the current branch."""
+        return self.tree.vocabulary.text(self.token_ids[: self.prompt_length])
+
+    @property
+    def branches(self) -> list[Branch]:
+        """All branches, oldest first."""
+        return self.tree.branches
+
+    @property
+    def running(self) -> Generation | None:
+        """The job that is growing the session now."""
+        job = self._job
+        return job if job is not None and not job.done else None
+
+    @property
+    def _path(self) -> list[int]:
+        return self.tree.path(self._history.head)
+
+    def __repr__(self) -> str:
+        text = self.text
+        shown = text if len(text) <= 60 else "…" + text[-59:]
+        return f"<Session: {len(self.tree)} tokens, {len(self.branches)} branches, at {shown!r}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tokens of the current branch as a table; ``session.tree.to_frame()`` has all of them."""
+        return self.tree.to_frame(self._path)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the whole tree to one JSON file, which :func:`itwidgets.open` reads."""
+        save_session(path, SavedSession(self.tree, self._history.head, self.identity))
+
+    # ---------------------------------------------------------------- growing
+
+    def generate(
+        self,
+        max_new_tokens: int = 20,
+        *,
+        program: Program | Operator | None = None,
+        seed: int = 0,
+    ) -> Generation:
+        """Continue from the head; the tokens stream while the job runs.
+
+        Parameters
+        ----------
+        max_new_tokens
+            The model may end its text before.
+        program
+            Interventions and sampler stages; ``None`` is greedy decoding.
+        seed
+            Of the noise that sampling uses: the same seed gives the same draws at the same positions.
+
+        Returns
+        -------
+        Generation
+            Iterate it for each node as it is made, ``wait()`` for all, or ``cancel()`` it.
+
+        Examples
+        --------
+        >>> for node in session.generate(max_new_tokens=3):  # doctest: +SKIP
+        ...     print(node.text, node.surprisal)
+        """
+        return self.grow(self._history.head, [], self.recipe(max_new_tokens, program, seed))
+
+    def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Node:
+        """Put other tokens at a place: a new branch, to which the head moves. The old one stays.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or a node of any branch to be replaced.
+        tokens
+            A token id, several, or any text of one or more tokens.
+
+        Returns
+        -------
+        Node
+            The last forced token.
+        """
+        token_ids = self.engine.vocabulary.token_ids(tokens)
+        self.grow(self._parent_of(position), token_ids, None).wait()
+        head = self.head
+        assert head is not None
+        return head
+
+    def distribution(self, position: int | Node) -> Distribution:
+        """`p` at a place, exact over the whole vocabulary.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or its end for the token that would come next, or a
+            node of any branch: what that token was drawn from.
+        """
+        return self.distribution_after(self._parent_of(position))
+
+    def distribution_after(self, row: int) -> Distribution:
+        """`p` of the token that follows a row of the tree."""
+        if row < 0:
+            raise ValueError("the first token of a text has no context, so there is no distribution to show")
+        vocabulary = self.engine.vocabulary
+
+        def body(job: Job[Distribution]) -> Steps[Distribution]:
+            scores = yield from self._branching.writer.scores(row)
+            return Distribution(log_probabilities(scores).cpu().numpy(), vocabulary)
+
+        lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
+        found = self.engine.submit(lane, Job("distribution", body)).wait()
+        assert found is not None
+        return found
+
+    # ---------------------------------------------------------------- moving
+
+    def switch(self, to: Node | Branch) -> Node:
+        """Move the head to a node, or to the end of a branch; nothing is computed."""
+        node = to.tip if isinstance(to, Branch) else to
+        if node.tree is not self.tree:
+            raise ValueError(f"{node!r} belongs to another session: give a node of this one")
+        self._require_idle("switch branches")
+        self._history.move(node.row)
+        self._notify()
+        return node
+
+    def undo(self) -> Node | None:
+        """Move the head back to where it was before the last move; no token is lost."""
+        self._require_idle("undo")
+        self._history.undo()
+        self._notify()
+        return self.head
+
+    def redo(self) -> Node | None:
+        """Take back an undo."""
+        self._require_idle("redo")
+        self._history.redo()
+        self._notify()
+        return self.head
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a move to take back."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undo to take back."""
+        return self._history.can_redo
+
+    # ---------------------------------------------------------------- for the viewer
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt for this session's model; raises what is wrong with it in one sentence."""
+        return encode_prompt(prompt, self.engine.vocabulary, self.engine.context_length)
+
+    def recipe(self, max_new_tokens: int, program: Program | Operator | None, seed: int) -> Recipe:
+        """Check how tokens are to be chosen."""
+        whole = isinstance(max_new_tokens, int) and not isinstance(max_new_tokens, bool)
+        if not whole or max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {max_new_tokens!r}, but must be a whole number of at least 1")
+        check_seed(seed)
+        chosen = GREEDY if program is None else Program() >> program
+        return Recipe(chosen, seed, max_new_tokens)
+
+    def read_prompt(self, token_ids: Sequence[int]) -> Generation:
+        """Start the job that makes a prompt current: what the tree shares with it is kept."""
+        return self._start("prompt", 0, lambda job: self._prompt_steps(token_ids))
+
+    def grow(
+        self,
+        parent: int,
+        forced: Sequence[int],
+        recipe: Recipe | None,
+        prompt: Sequence[int] | None = None,
+    ) -> Generation:
+        """Start the job that appends forced tokens after a row and then draws more.
+
+        Parameters
+        ----------
+        prompt
+            Token ids to grow from in place of ``parent``.
+        """
+        total = len(forced) + (recipe.max_new_tokens if recipe else 0)
+
+        def steps(job: Generation) -> Steps[None]:
+            row = parent
+            if prompt is not None:
+                yield from self._prompt_steps(prompt)
+                row = self._history.head
+            row = yield from generation.force(self._branching, job, row, forced)
+            if recipe is not None:
+                yield from generation.generate(self._branching, job, row, recipe)
+
+        return self._start("force" if forced else "generate", total, steps)
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener`` on every change, from any thread; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    # ---------------------------------------------------------------- parts
+
+    def _prompt_steps(self, token_ids: Sequence[int]) -> Steps[None]:
+        self._first_prompt = self._first_prompt or list(token_ids)
+        origin = Origin.PROMPT if list(token_ids) == self._first_prompt else Origin.EDITED
+        known = self.tree.common_prefix(token_ids, {Origin.PROMPT, Origin.EDITED})
+        last = known[-1] if known else -1
+        row = yield from self._branching.writer.prefill(last, token_ids[len(known) :], origin)
+        self._move_head(row)
+
+    def _start(self, kind: str, total: int, steps: Callable[[Generation], Steps[None]]) -> Generation:
+        self._require_idle(kind)
+
+        def body(job: Generation) -> Steps[list[Node]]:
+            with self._history.one_move():
+                yield from steps(job)
+            return job.nodes
+
+        job = Generation(kind, total, body)
+        job.on_done(self._notify)
+        self._job = job
+        return self.engine.submit(self.id, job)
+
+    def _require_idle(self, action: str) -> None:
+        job = self.running
+        if job is not None:
+            raise BusyError(
+                f"cannot {action} while the session is growing ({len(job.nodes)} of {job.total} tokens): "
+                "stop that job or wait for it"
+            )
+
+    def _move_head(self, row: int) -> None:
+        self._history.head = row
+        self._notify()
+
+    def _notify(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    def _parent_of(self, position: int | Node) -> int:
+        if isinstance(position, Node):
+            if position.tree is not self.tree:
+                raise ValueError(f"{position!r} belongs to another session: give a node of this one")
+            return position.parent.row if position.parent else -1
+        path, prompt = self._path, self.prompt_length
+        new = len(path) - prompt
+        if not -new <= position <= new:
+            raise ValueError(
+                f"position {position} is out of range: the branch has {new} new tokens, so {-new} to {new} are accepted"
+            )
+        return path[prompt + (position if position >= 0 else new + position) - 1]

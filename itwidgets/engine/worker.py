@@ -1,0 +1,222 @@
+"""The one thread that owns a model, and the jobs that it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import sys
+import threading
+import weakref
+from collections import OrderedDict, deque
+from collections.abc import Callable, Generator, Hashable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+import torch
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""The body of a job: it yields where it may be stopped or let others go first."""
+
+_ids = itertools.count(1)
+_POLL_S = 0.1
+_BUSY_SWITCH_INTERVAL_S = 1e-4
+
+
+class Job(Generic[T]):
+    """Work on the engine's thread: wait for it, await it, or cancel it.
+
+    Cancelling stops it at the next token or prefill chunk; what was made until then stays, and
+    ``partial`` is the result.
+
+    Parameters
+    ----------
+    kind
+        A word for messages.
+    body
+        Makes the steps of the job; it is given the job.
+    """
+
+    def __init__(self, kind: str, body: Callable[[Any], Steps[T]]) -> None:
+        self.id = next(_ids)
+        self.kind = kind
+        self.stop = threading.Event()
+        self._body = body
+        self._steps: Steps[T] | None = None
+        self.partial: T | None = None
+        self._future: Future[T | None] = Future()
+
+    def __repr__(self) -> str:
+        state = "done" if self.done else "stopping" if self.stop.is_set() else "running"
+        return f"<Job {self.id} {self.kind}, {state}>"
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._future.done()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self.stop.is_set()
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended it, if it has ended by an error."""
+        return self._future.exception() if self.done else None
+
+    def cancel(self) -> None:
+        """Ask it to stop at the next token; returns at once."""
+        self.stop.set()
+
+    def wait(self, timeout: float | None = None) -> T | None:
+        """Block until it has ended and return its result; raise its error if it has one.
+
+        An interrupt of the kernel stops the job. ``timeout`` is in seconds.
+
+        Raises
+        ------
+        TimeoutError
+            When it has not ended in time; it goes on.
+        """
+        waited = 0.0
+        while True:
+            step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
+            try:
+                return self._future.result(max(step, 0))
+            except KeyboardInterrupt:
+                self.cancel()
+                raise
+            except FutureTimeout:
+                if self.done:
+                    raise
+                waited += step
+                if timeout is not None and waited >= timeout:
+                    raise TimeoutError(f"{self!r} has not ended after {timeout} s") from None
+
+    def __await__(self) -> Generator[Any, None, T | None]:
+        # Shielded: a cancelled await must not mark as cancelled what the worker still runs.
+        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+
+    def on_done(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when it has ended, on the engine's thread."""
+        self._future.add_done_callback(lambda _: callback())
+
+    def advance(self) -> bool:
+        """Run to the next point where it may stop; return whether there is more. For the worker."""
+        if self._steps is None:
+            self._steps = self._body(self)
+        try:
+            if self.stop.is_set():
+                self._steps.close()
+                self._finish(self.partial)
+                return False
+            next(self._steps)
+        except StopIteration as end:
+            self._finish(end.value)
+            return False
+        except BaseException as error:  # noqa: BLE001 - whatever ended the job belongs to who waits for it
+            self._future.set_exception(error)
+            return False
+        return True
+
+    def _finish(self, result: T | None) -> None:
+        self._future.set_result(result)
+
+
+class Worker:
+    """Runs jobs on one thread: those of one lane in order, lanes in turn at token boundaries."""
+
+    def __init__(self, name: str) -> None:
+        self._lanes: OrderedDict[Hashable, deque[Job[Any]]] = OrderedDict()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+        _workers.add(self)
+
+    def submit(self, lane: Hashable, job: Job[T]) -> Job[T]:
+        """Put a job at the end of a lane."""
+        with self._changed:
+            if self._closed:
+                raise RuntimeError("the engine is closed: load the model again to go on")
+            self._lanes.setdefault(lane, deque()).append(job)
+            self._changed.notify()
+        return job
+
+    def close(self) -> None:
+        """Stop all jobs and end the thread."""
+        with self._changed:
+            self._closed = True
+            for lane in self._lanes.values():
+                for job in lane:
+                    job.cancel()
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with torch.inference_mode():
+            while (lane := self._next_lane()) is not None:
+                with _switch_interval.lowered():
+                    while lane is not None:
+                        self._advance(lane)
+                        lane = self._next_lane(wait=False)
+
+    def _next_lane(self, wait: bool = True) -> Hashable | None:
+        with self._changed:
+            while wait and not self._lanes and not self._closed:
+                self._changed.wait()
+            if not self._lanes:
+                return None
+            lane = next(iter(self._lanes))
+            self._lanes.move_to_end(lane)
+            return lane
+
+    def _advance(self, lane: Hashable) -> None:
+        jobs = self._lanes[lane]
+        if jobs[0].advance():
+            return
+        with self._changed:
+            jobs.popleft()
+            if not jobs:
+                del self._lanes[lane]
+
+
+class _SwitchInterval:
+    """Lets workers have the interpreter often while any has work: a busy cell would starve them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = 0.0
+
+    @contextmanager
+    def lowered(self) -> Iterator[None]:
+        """Lower the interval, and put it back when the last user leaves."""
+        with self._lock:
+            if self._users == 0:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(_BUSY_SWITCH_INTERVAL_S)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    sys.setswitchinterval(self._before)
+
+
+_switch_interval = _SwitchInterval()
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # A thread that still runs torch while the interpreter goes down can crash it.
+    for worker in list(_workers):
+        worker.close()

@@ -1,0 +1,174 @@
+"""The token tree: a table of tokens that only grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from itwidgets.tree.columns import BY_NAME, COLUMNS, Origin
+from itwidgets.tree.node import Branch, Node
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from itwidgets.tree.vocabulary import TokenTexts
+
+_FIRST_CAPACITY = 256
+
+
+class TokenTree:
+    """One row a token, with the row of the token before it; rows are appended and never changed.
+
+    Two rows with the same parent are where two branches part. One thread appends; any thread may read
+    at any time, and sees whole rows only.
+
+    Parameters
+    ----------
+    vocabulary
+        Knows the bytes of each token.
+
+    Examples
+    --------
+    >>> from itwidgets.tree.vocabulary import StoredVocabulary
+    >>> tree = TokenTree(StoredVocabulary({5: b"so", 6: b" it"}))
+    >>> first = tree.append(parent=-1, token_id=5, origin=Origin.PROMPT)
+    >>> second = tree.append(parent=first, token_id=6, origin=Origin.SAMPLED, surprisal=2.0)
+    >>> tree.path(second), tree.text(second)
+    ([0, 1], 'so it')
+    """
+
+    def __init__(self, vocabulary: TokenTexts) -> None:
+        self.vocabulary = vocabulary
+        self._length = 0
+        self._columns = _allocate(_FIRST_CAPACITY)
+        self._children: dict[int, list[int]] = {-1: []}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, row: int) -> Node:
+        """Return one row as a :class:`Node`."""
+        if not 0 <= row < self._length:
+            raise IndexError(f"row {row} is not in the table: it has rows 0 to {self._length - 1}")
+        return Node(self, row)
+
+    def __repr__(self) -> str:
+        return f"TokenTree(rows={len(self)}, branches={len(self.branches)})"
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """All rows of one column, as a read-only view of shape ``[rows]`` or ``[rows, width]``."""
+        length = self._length
+        view = self._columns[name][:length]
+        view.flags.writeable = False
+        return view
+
+    def append(self, *, parent: int, token_id: int, origin: Origin, **values: Any) -> int:
+        """Append one token and return its row.
+
+        Parameters
+        ----------
+        parent
+            Row of the token before it, -1 for the first of a text.
+        **values
+            Further columns of :data:`~itwidgets.tree.columns.COLUMNS`; those not given are missing.
+        """
+        if not -1 <= parent < self._length:
+            raise ValueError(f"parent {parent} is not in the table: rows -1 to {self._length - 1} are accepted")
+        unknown = values.keys() - BY_NAME.keys()
+        if unknown or "position" in values:
+            raise TypeError(f"no such column to give: {', '.join(sorted(unknown)) or 'position'}")
+        row = self._length
+        if row == len(self._columns["parent"]):
+            self._grow()
+        position = self._columns["position"][parent] + 1 if parent >= 0 else 0
+        known = {"parent": parent, "token_id": token_id, "position": position, "origin": int(origin)}
+        for name, value in (known | values).items():
+            self._columns[name][row] = value
+        self._children[row] = []
+        self._children[parent].append(row)
+        # Last, so that a reader never sees a row that is not whole.
+        self._length = row + 1
+        return row
+
+    def _grow(self) -> None:
+        larger = _allocate(2 * self._length)
+        for name, values in self._columns.items():
+            larger[name][: self._length] = values
+        self._columns = larger
+
+    def path(self, row: int) -> list[int]:
+        """Rows from the first token of the text to ``row``, both included; empty for -1."""
+        parents = self._columns["parent"]
+        rows = []
+        while row >= 0:
+            rows.append(row)
+            row = int(parents[row])
+        return rows[::-1]
+
+    def children(self, row: int) -> tuple[int, ...]:
+        """Rows whose parent is ``row``, oldest first; -1 gives the first tokens."""
+        return tuple(self._children[row])
+
+    def common_prefix(self, token_ids: Sequence[int], origins: set[Origin]) -> list[int]:
+        """Longest path from the start that spells a prefix of ``token_ids`` with rows of these origins."""
+        path: list[int] = []
+        for token_id in token_ids:
+            fits = (
+                child
+                for child in self._children[path[-1] if path else -1]
+                if self._columns["token_id"][child] == token_id
+                and Origin(self._columns["origin"][child]) in origins
+            )
+            child = next(fits, None)
+            if child is None:
+                break
+            path.append(child)
+        return path
+
+    @property
+    def branches(self) -> list[Branch]:
+        """All branches, oldest first.
+
+        A row that is not the first child of its parent starts one; it runs on through first children.
+        """
+        starts = sorted(
+            child
+            for parent, children in list(self._children.items())
+            for child in (children if parent == -1 else children[1:])
+        )
+        return [Branch(self, number, start) for number, start in enumerate(starts, 1)]
+
+    def token_ids(self, row: int) -> list[int]:
+        """Token ids of the branch that ends at ``row``."""
+        return [int(i) for i in self._columns["token_id"][self.path(row)]] if row >= 0 else []
+
+    def text(self, row: int) -> str:
+        """Text of the branch that ends at ``row``, special tokens included as they are written."""
+        return self.vocabulary.text(self.token_ids(row))
+
+    def to_frame(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
+        """Rows as a table with units in the column names; all rows unless some are named.
+
+        The index is the row, ``token`` is the token's text, ``origin`` is a word.
+        """
+        import pandas as pd
+
+        chosen = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
+        columns: dict[str, Any] = {"token": [self[int(row)].text for row in chosen]}
+        for column in COLUMNS:
+            if column.width == 1:
+                columns[column.label] = self._columns[column.name][chosen]
+        columns["origin"] = [Origin(value).word for value in columns["origin"]]
+        return pd.DataFrame(columns, index=pd.Index(chosen, name="row"))
+
+
+def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
+    return {
+        column.name: np.full(
+            (capacity, column.width) if column.width > 1 else capacity, column.missing, column.dtype
+        )
+        for column in COLUMNS
+    }

@@ -1,0 +1,163 @@
+"""Identity of tokens: their ids, their exact bytes and the text that they spell together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import llguidance
+    from transformers import PreTrainedTokenizerBase
+
+
+class TokenTexts(Protocol):
+    """What the token tree needs to know of a vocabulary."""
+
+    @property
+    def strips_first_space(self) -> bool:
+        """Whether decoding drops the space before the first word."""
+        ...
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the exact bytes of one token."""
+        ...
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the text that tokens spell together."""
+        ...
+
+
+def spell(pieces: Iterable[bytes], strips_first_space: bool) -> str:
+    """Join the bytes of tokens to text; bytes that are no whole character become U+FFFD."""
+    text = b"".join(pieces).decode(errors="replace")
+    return text[1:] if strips_first_space and text.startswith(" ") else text
+
+
+class StoredVocabulary:
+    """The tokens that a saved session mentions: enough to show it, not to go on with it."""
+
+    def __init__(self, tokens: Mapping[int, bytes], strips_first_space: bool = False) -> None:
+        self.tokens = dict(tokens)
+        self.strips_first_space = strips_first_space
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the exact bytes of one token."""
+        return self.tokens[token_id]
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the text that tokens spell together."""
+        return spell(map(self.token_bytes, token_ids), self.strips_first_space)
+
+
+class Vocabulary:
+    """All tokens of a tokenizer.
+
+    Parameters
+    ----------
+    tokenizer
+        A fast tokenizer of transformers; only those say which bytes a token stands for.
+    size
+        Rows of the model's output head; it may be wider than the tokenizer.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, size: int) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise TypeError(
+                f"{type(tokenizer).__name__} is not a fast tokenizer, so the bytes of its tokens are not "
+                "known: load it with use_fast=True or convert it with convert_slow_tokenizer"
+            )
+        self.tokenizer = tokenizer
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    @cached_property
+    def _pieces(self) -> llguidance.LLTokenizer:
+        import llguidance.hf
+
+        return llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
+
+    @cached_property
+    def strips_first_space(self) -> bool:
+        """Whether decoding drops the space that stands before the first word, as SentencePiece does."""
+        spaced = next((i for i in range(self.size) if self.token_bytes(i).startswith(b" ")), None)
+        return spaced is not None and not self.decode([spaced]).startswith(" ")
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Decode as the tokenizer itself does, special tokens included."""
+        text = self.tokenizer.decode(
+            list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return str(text)
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """Return the exact bytes of one token; ids that no token has read ``<[id]>``."""
+        return bytes(self._pieces.decode_bytes([token_id]))
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the text that tokens spell together."""
+        return spell(map(self.token_bytes, token_ids), self.strips_first_space)
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text that goes on from another, without BOS; special tokens are recognised."""
+        if not self.strips_first_space:
+            return self._ids(text)
+        # SentencePiece would put a space before the text; behind a newline it does not.
+        anchor = self._ids("\n")
+        return self._ids("\n" + text)[len(anchor) :]
+
+    def _ids(self, text: str) -> list[int]:
+        # Called without a length limit: the session checks the length and says what would fit.
+        encoding = self.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
+        return list(encoding["input_ids"])
+
+    def token_id(self, token: int | str) -> int:
+        """Return the id of one token, given by id or by its text.
+
+        Raises
+        ------
+        ValueError
+            When the id is outside the vocabulary or the text is not exactly one token.
+        """
+        if isinstance(token, str):
+            ids = self.encode(token)
+            if len(ids) != 1:
+                parts = ", ".join(repr(self.token_bytes(i).decode(errors="replace")) for i in ids)
+                raise ValueError(
+                    f"{token!r} is no single token but {len(ids)} ({parts}): give a token id or a text that is one token"
+                )
+            return ids[0]
+        if not 0 <= token < self.size:
+            raise ValueError(f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted")
+        return int(token)
+
+    def token_ids(self, tokens: int | str | Sequence[int]) -> list[int]:
+        """Return ids of what is to be forced: a token id, several, or any text of one or more tokens."""
+        if isinstance(tokens, str):
+            ids = self.encode(tokens)
+        elif isinstance(tokens, Sequence):
+            ids = [self.token_id(int(i)) for i in tokens]
+        else:
+            ids = [self.token_id(int(tokens))]
+        if not ids:
+            raise ValueError(f"{tokens!r} has no tokens: give at least one token or character to force")
+        return ids
+
+    @cached_property
+    def _search_texts(self) -> list[str]:
+        return [self.token_bytes(i).decode(errors="replace").casefold() for i in range(self.size)]
+
+    def search(self, query: str) -> list[int]:
+        """Ids of all tokens whose text contains ``query``, upper and lower case alike."""
+        folded = query.casefold()
+        return [i for i, text in enumerate(self._search_texts) if folded in text]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all tokens and their ids: two tokenizers with the same one give tokens the same meaning."""
+        tokens = json.dumps(sorted(self.tokenizer.get_vocab().items()), ensure_ascii=False)
+        return hashlib.sha256(tokens.encode(errors="surrogatepass")).hexdigest()
