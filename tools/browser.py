@@ -28,6 +28,16 @@ INSTALLED = (
 )
 # The fonts draw what the tests look at: box characters, accents and emoji.
 DEBIAN_PACKAGES = ("chromium", "fonts-dejavu", "fonts-noto-color-emoji")
+# What the project starts it with: vitest.config.mjs has the same list.
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",  # needed as root, in containers
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 VERSION_SECONDS = 60
 DOWNLOAD_SECONDS = 300
