@@ -64,7 +64,8 @@ class Engine:
         self._close = weakref.finalize(self, self._worker.close)
 
     def __repr__(self) -> str:
-        where = f"{self.identity.dtype} on {self.model.device}"
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        where = f"{dtype} on {self.model.device}"
         return f"<Engine {self.name}: {len(self.vocabulary)} tokens, {where}>"
 
     @property
@@ -137,7 +138,11 @@ def _fingerprint(model: PreTrainedModel) -> str:
 
 def _samples(model: PreTrainedModel, count: int = 16) -> Iterator[tuple[str, list[Any]]]:
     for name, parameter in sorted(model.named_parameters()):
+        if parameter.is_meta:
+            # Moved off the device by accelerate: its values cannot be read here.
+            yield name, list(parameter.shape)
+            continue
         flat = parameter.detach().reshape(-1)
-        chosen = torch.linspace(0, len(flat) - 1, min(count, len(flat)), device=flat.device).long()
+        chosen = torch.arange(0, len(flat), max(1, len(flat) // count), device=flat.device)
         # Rounded to bfloat16, so that the same checkpoint in another dtype is still the same model.
         yield name, [list(parameter.shape), flat[chosen].bfloat16().float().tolist()]

@@ -1,0 +1,48 @@
+"""``open``: a saved session, to go on with or to read."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from itwidgets.engine.engine import Engine
+from itwidgets.engine.session import Session
+from itwidgets.tree.files import ModelIdentity, read_session
+
+
+def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> Session:
+    """Open a session that :meth:`Session.save <itwidgets.engine.Session.save>` wrote.
+
+    Parameters
+    ----------
+    path
+        The JSON file.
+    engine
+        To go on with the session, the model that made it. Without one, and with another model (which is
+        warned of), the session can be read only.
+
+    Raises
+    ------
+    SessionFileError
+        When the file is cut off, was changed by hand, or is something else.
+    """
+    if engine is None:
+        saved = read_session(path)
+        return Session(None, saved.tree, saved.identity, head=saved.head, read_only="it was opened without a model")
+    saved = read_session(path, engine.vocabulary)
+    difference = _difference(saved.identity, engine.identity)
+    if difference is None:
+        return Session(engine, saved.tree, saved.identity, head=saved.head)
+    warnings.warn(f"{os.fspath(path)} is opened for reading only: {difference}", stacklevel=2)
+    # The file's own tokens: ids mean something else to another tokenizer.
+    saved = read_session(path)
+    return Session(None, saved.tree, saved.identity, head=saved.head, read_only=difference)
+
+
+def _difference(saved: ModelIdentity, here: ModelIdentity) -> str | None:
+    """What keeps a model from going on with a session, in words."""
+    if saved.tokenizer_fingerprint != here.tokenizer_fingerprint:
+        return f"it was made with {saved.name}, whose tokenizer is not that of {here.name}"
+    if saved.model_fingerprint != here.model_fingerprint:
+        return f"it was made with {saved.name}, whose weights are not those of {here.name}"
+    return None
