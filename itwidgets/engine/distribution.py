@@ -86,9 +86,12 @@ class Distribution:
 
     def search(self, query: str) -> list[Alternative]:
         """All tokens whose text contains ``query``, best first; upper and lower case alike."""
-        found = np.array(self.vocabulary.search(query), dtype=np.int64)
-        found = found[found < len(self)]
-        return self._alternatives(found[np.argsort(-self.log_probs[found], kind="stable")])
+        return self._alternatives(self.found(query))
+
+    def found(self, query: str) -> npt.NDArray[np.int64]:
+        """Ids of the tokens that :meth:`search` finds, best first."""
+        ids = np.array(self.vocabulary.search(query), dtype=np.int64)
+        return ids[np.argsort(-self.log_probs[ids], kind="stable")]
 
     def _alternatives(self, token_ids: npt.NDArray[np.integer]) -> list[Alternative]:
         return [

@@ -124,6 +124,7 @@ class Engine:
             model_fingerprint=_fingerprint(self.model),
             tokenizer_fingerprint=self.vocabulary.fingerprint,
             dtype=str(self.model.dtype).removeprefix("torch."),
+            vocabulary_size=len(self.vocabulary),
         )
 
 

@@ -6,6 +6,7 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from itwidgets.engine.view import prompt_length
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.engine.writer import TreeWriter, drawn_figures, forced_figures
 from itwidgets.interventions import Program, Step, draw
@@ -26,7 +27,9 @@ class Generation(Job[list[Node]]):
         How many it makes at most.
     """
 
-    def __init__(self, kind: str, total: int, body: Callable[[Generation], Steps[list[Node]]]) -> None:
+    def __init__(
+        self, kind: str, total: int, body: Callable[[Generation], Steps[list[Node]]]
+    ) -> None:
         super().__init__(kind, body)
         self.total = total
         self.nodes: list[Node] = []
@@ -84,22 +87,17 @@ class ContextFullError(RuntimeError):
     """The model's context holds no further token."""
 
 
-def prompt_length(tree: TokenTree, path: Sequence[int]) -> int:
-    """How many rows at the start of a path are the prompt."""
-    origins = tree.column("origin")
-    length = 0
-    while length < len(path) and origins[path[length]] in (Origin.PROMPT, Origin.EDITED):
-        length += 1
-    return length
-
-
-def force(branching: Branching, job: Generation, parent: int, token_ids: Sequence[int]) -> Steps[int]:
+def force(
+    branching: Branching, job: Generation, parent: int, token_ids: Sequence[int]
+) -> Steps[int]:
     """Append given tokens after ``parent``, one decode step each; return the row of the last."""
     yield from branching.writer.activate(parent)
     for token_id in token_ids:
         _require_room(branching, parent)
         scores = yield from branching.writer.scores(parent)
-        parent = branching.writer.decode(parent, token_id, Origin.FORCED, forced_figures(scores, token_id))
+        parent = branching.writer.decode(
+            parent, token_id, Origin.FORCED, forced_figures(scores, token_id)
+        )
         branching.move_head(parent)
         job.add(branching.tree[parent])
         yield

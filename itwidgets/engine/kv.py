@@ -92,7 +92,10 @@ class SegmentStore:
         first = len(self._path)
         segment, offset = self._held[path[first]]
         count = 1
-        while first + count < len(path) and self._held.get(path[first + count]) == (segment, offset + count):
+        while first + count < len(path) and self._held.get(path[first + count]) == (
+            segment,
+            offset + count,
+        ):
             count += 1
         for layer, (keys, values) in zip(self._layers, segment.layers, strict=True):
             layer.update(keys[:, :, offset : offset + count], values[:, :, offset : offset + count])

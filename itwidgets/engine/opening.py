@@ -28,7 +28,13 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
     """
     if engine is None:
         saved = read_session(path)
-        return Session(None, saved.tree, saved.identity, head=saved.head, read_only="it was opened without a model")
+        return Session(
+            None,
+            saved.tree,
+            saved.identity,
+            head=saved.head,
+            read_only="it was opened without a model",
+        )
     saved = read_session(path, engine.vocabulary)
     difference = _difference(saved.identity, engine.identity)
     if difference is None:

@@ -46,13 +46,20 @@ def _token_ids(prompt: Prompt, vocabulary: Vocabulary) -> list[int]:
 
 def _chat(messages: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not tokenizer.chat_template:
-        raise ValueError("the prompt is a list of messages, but this model has no chat template: give a text")
+        raise ValueError(
+            "the prompt is a list of messages, but this model has no chat template: give a text"
+        )
     continues = messages[-1].get("role") == "assistant"
     text = tokenizer.apply_chat_template(
-        list(messages), tokenize=False, add_generation_prompt=not continues, continue_final_message=continues
+        list(messages),
+        tokenize=False,
+        add_generation_prompt=not continues,
+        continue_final_message=continues,
     )
     # The template writes BOS itself where the model wants one.
-    return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
+    return list(
+        tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    )
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -51,7 +51,9 @@ class Runner:
         self._postprocess = _postprocessing(self.config)
         with torch.inference_mode():
             self._keeps_hidden = self._head_is_exact()
-            self.vocabulary_size = len(self.logits(self.forward(_PROBE[:1], DynamicCache(config=self.config))[0]))
+            self.vocabulary_size = len(
+                self.logits(self.forward(_PROBE[:1], DynamicCache(config=self.config))[0])
+            )
 
     @property
     def capabilities(self) -> Capabilities:
@@ -90,8 +92,12 @@ class Runner:
         if self.model.get_output_embeddings() is None:
             return False
         ids = self._ids([i % self.config.vocab_size for i in _PROBE])
-        logits = self.model(input_ids=ids, past_key_values=DynamicCache(config=self.config)).logits.float()
-        base = self.model.base_model(input_ids=ids, past_key_values=DynamicCache(config=self.config))
+        logits = self.model(
+            input_ids=ids, past_key_values=DynamicCache(config=self.config)
+        ).logits.float()
+        base = self.model.base_model(
+            input_ids=ids, past_key_values=DynamicCache(config=self.config)
+        )
         mine = self._head(base.last_hidden_state)
         return mine.shape == logits.shape and torch.allclose(mine, logits, rtol=1e-3, atol=1e-4)
 

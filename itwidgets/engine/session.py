@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from os import PathLike
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 from itwidgets.engine import generation
 from itwidgets.engine.distribution import Distribution
 from itwidgets.engine.generation import Branching, Generation, Recipe
-from itwidgets.engine.history import History
 from itwidgets.engine.prompts import Prompt, encode_prompt
+from itwidgets.engine.view import TreeView
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.engine.writer import TreeWriter
 from itwidgets.information import log_probabilities
@@ -20,8 +21,6 @@ from itwidgets.tree import Branch, Node, Origin, TokenTree
 from itwidgets.tree.files import ModelIdentity, SavedSession, save_session
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from itwidgets.engine.engine import Engine
 
 
@@ -33,8 +32,8 @@ class ReadOnlyError(RuntimeError):
     """The session can be read but not continued."""
 
 
-class Session:
-    """The token tree of one prompt.
+class Session(TreeView):
+    """The token tree of one prompt, and what grows it.
 
     Made by :meth:`Engine.session <itwidgets.engine.Engine.session>` and :func:`itwidgets.open`.
 
@@ -62,17 +61,20 @@ class Session:
         read_only: str | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex
-        self.tree = tree
+        super().__init__(tree, head)
         self.identity = identity
         self.read_only = read_only
         self._engine = engine
-        self._history = History(head)
         self._job: Generation | None = None
+        self._starting = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._first_prompt: list[int] = []
         if engine is not None:
             self._branching = Branching(
-                TreeWriter(engine.runner, tree), engine.stop_ids, engine.context_length, self._move_head
+                TreeWriter(engine.runner, tree),
+                engine.stop_ids,
+                engine.context_length,
+                self._move_head,
             )
 
     # ---------------------------------------------------------------- reading
@@ -85,69 +87,10 @@ class Session:
         return self._engine
 
     @property
-    def head(self) -> Node | None:
-        """The token that the current branch is extended from."""
-        row = self._history.head
-        return self.tree[row] if row >= 0 else None
-
-    @property
-    def nodes(self) -> list[Node]:
-        """All tokens of the current branch, prompt included."""
-        return [self.tree[row] for row in self._path]
-
-    @property
-    def new_nodes(self) -> list[Node]:
-        """The tokens of the current branch after its prompt."""
-        return self.nodes[self.prompt_length :]
-
-    @property
-    def prompt_length(self) -> int:
-        """Number of prompt tokens on the current branch."""
-        return generation.prompt_length(self.tree, self._path)
-
-    @property
-    def token_ids(self) -> list[int]:
-        """Token ids of the current branch, prompt included."""
-        return self.tree.token_ids(self._history.head)
-
-    @property
-    def text(self) -> str:
-        """Text of the current branch, prompt and special tokens included."""
-        return self.tree.vocabulary.text(self.token_ids)
-
-    @property
-    def new_text(self) -> str:
-        """Text of the current branch after its prompt."""
-        return b"".join(node.bytes for node in self.new_nodes).decode(errors="replace")
-
-    @property
-    def prompt_text(self) -> str:
-        """Text of the prompt tokens of the current branch."""
-        return self.tree.vocabulary.text(self.token_ids[: self.prompt_length])
-
-    @property
-    def branches(self) -> list[Branch]:
-        """All branches, oldest first."""
-        return self.tree.branches
-
-    @property
     def running(self) -> Generation | None:
         """The job that is growing the session now."""
         job = self._job
         return job if job is not None and not job.done else None
-
-    @property
-    def _path(self) -> list[int]:
-        return self.tree.path(self._history.head)
-
-    def __repr__(self) -> str:
-        text = self.text
-        shown = text if len(text) <= 60 else "…" + text[-59:]
-        return f"<Session: {len(self.tree)} tokens, {len(self.branches)} branches, at {shown!r}>"
-
-    def to_frame(self) -> pd.DataFrame:
-        """Tokens of the current branch as a table; ``session.tree.to_frame()`` has all of them."""
-        return self.tree.to_frame(self._path)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the whole tree to one JSON file, which :func:`itwidgets.open` reads."""
@@ -201,7 +144,7 @@ class Session:
             The last forced token.
         """
         token_ids = self.engine.vocabulary.token_ids(tokens)
-        self.grow(self._parent_of(position), token_ids, None).wait()
+        self.grow(self.parent_of(position), token_ids, None).wait()
         head = self.head
         assert head is not None
         return head
@@ -215,12 +158,20 @@ class Session:
             Of a new token on the current branch, or its end for the token that would come next, or a
             node of any branch: what that token was drawn from.
         """
-        return self.distribution_after(self._parent_of(position))
+        return self.distribution_after(self.parent_of(position))
 
     def distribution_after(self, row: int) -> Distribution:
         """`p` of the token that follows a row of the tree."""
-        if row < 0:
-            raise ValueError("the first token of a text has no context, so there is no distribution to show")
+        found = self.read_distribution(row).wait()
+        assert found is not None
+        return found
+
+    def read_distribution(self, row: int) -> Job[Distribution]:
+        """Start the job that computes `p` after a row: at once where it is held, else after other jobs."""
+        if not 0 <= row < len(self.tree):
+            raise ValueError(
+                "the first token of a text has no context, so there is no distribution to show"
+            )
         vocabulary = self.engine.vocabulary
 
         def body(job: Job[Distribution]) -> Steps[Distribution]:
@@ -228,17 +179,14 @@ class Session:
             return Distribution(log_probabilities(scores).cpu().numpy(), vocabulary)
 
         lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
-        found = self.engine.submit(lane, Job("distribution", body)).wait()
-        assert found is not None
-        return found
+        return self.engine.submit(lane, Job("distribution", body))
 
     # ---------------------------------------------------------------- moving
 
     def switch(self, to: Node | Branch) -> Node:
         """Move the head to a node, or to the end of a branch; nothing is computed."""
         node = to.tip if isinstance(to, Branch) else to
-        if node.tree is not self.tree:
-            raise ValueError(f"{node!r} belongs to another session: give a node of this one")
+        self._require_own(node)
         self._require_idle("switch branches")
         self._history.move(node.row)
         self._notify()
@@ -258,16 +206,6 @@ class Session:
         self._notify()
         return self.head
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a move to take back."""
-        return self._history.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an undo to take back."""
-        return self._history.can_redo
-
     # ---------------------------------------------------------------- for the viewer
 
     def encode(self, prompt: Prompt) -> list[int]:
@@ -278,7 +216,9 @@ class Session:
         """Check how tokens are to be chosen."""
         whole = isinstance(max_new_tokens, int) and not isinstance(max_new_tokens, bool)
         if not whole or max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens is {max_new_tokens!r}, but must be a whole number of at least 1")
+            raise ValueError(
+                f"max_new_tokens is {max_new_tokens!r}, but must be a whole number of at least 1"
+            )
         check_seed(seed)
         chosen = GREEDY if program is None else Program() >> program
         return Recipe(chosen, seed, max_new_tokens)
@@ -314,6 +254,16 @@ class Session:
 
         return self._start("force" if forced else "generate", total, steps)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the head is a token with which the model ended its text."""
+        head = self.head
+        return (
+            head is not None
+            and head.origin is Origin.SAMPLED
+            and head.token_id in self.engine.stop_ids
+        )
+
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` on every change, from any thread; returns what ends that."""
         self._listeners.append(listener)
@@ -329,18 +279,20 @@ class Session:
         row = yield from self._branching.writer.prefill(last, token_ids[len(known) :], origin)
         self._move_head(row)
 
-    def _start(self, kind: str, total: int, steps: Callable[[Generation], Steps[None]]) -> Generation:
-        self._require_idle(kind)
-
+    def _start(
+        self, kind: str, total: int, steps: Callable[[Generation], Steps[None]]
+    ) -> Generation:
         def body(job: Generation) -> Steps[list[Node]]:
             with self._history.one_move():
                 yield from steps(job)
             return job.nodes
 
-        job = Generation(kind, total, body)
-        job.on_done(self._notify)
-        self._job = job
-        return self.engine.submit(self.id, job)
+        with self._starting:
+            self._require_idle(kind)
+            job = Generation(kind, total, body)
+            job.on_done(self._notify)
+            self._job = self.engine.submit(self.id, job)
+        return job
 
     def _require_idle(self, action: str) -> None:
         job = self.running
@@ -357,16 +309,3 @@ class Session:
     def _notify(self) -> None:
         for listener in list(self._listeners):
             listener()
-
-    def _parent_of(self, position: int | Node) -> int:
-        if isinstance(position, Node):
-            if position.tree is not self.tree:
-                raise ValueError(f"{position!r} belongs to another session: give a node of this one")
-            return position.parent.row if position.parent else -1
-        path, prompt = self._path, self.prompt_length
-        new = len(path) - prompt
-        if not -new <= position <= new:
-            raise ValueError(
-                f"position {position} is out of range: the branch has {new} new tokens, so {-new} to {new} are accepted"
-            )
-        return path[prompt + (position if position >= 0 else new + position) - 1]

@@ -55,7 +55,9 @@ class TreeWriter:
             self._commit(rows, kept)
             yield
 
-    def prefill(self, parent: int, token_ids: Sequence[int], origin: Origin) -> Generator[None, None, int]:
+    def prefill(
+        self, parent: int, token_ids: Sequence[int], origin: Origin
+    ) -> Generator[None, None, int]:
         """Append given tokens after ``parent``, scored; return the row of the last."""
         yield from self.activate(parent)
         for start in range(0, len(token_ids), PREFILL_CHUNK):
@@ -79,7 +81,9 @@ class TreeWriter:
         self._commit([row], kept)
         return row
 
-    def _scored(self, parent: int, token_ids: Sequence[int], kept: torch.Tensor) -> list[dict[str, Any]]:
+    def _scored(
+        self, parent: int, token_ids: Sequence[int], kept: torch.Tensor
+    ) -> list[dict[str, Any]]:
         """Figures of given tokens; the first of a text has none, since it has no context."""
         before = [self._kept[parent] if parent >= 0 else None, *kept[:-1]]
         return [

@@ -76,7 +76,9 @@ class TokenTree:
             Further columns of :data:`~itwidgets.tree.columns.COLUMNS`; those not given are missing.
         """
         if not -1 <= parent < self._length:
-            raise ValueError(f"parent {parent} is not in the table: rows -1 to {self._length - 1} are accepted")
+            raise ValueError(
+                f"parent {parent} is not in the table: rows -1 to {self._length - 1} are accepted"
+            )
         unknown = values.keys() - BY_NAME.keys()
         if unknown or "position" in values:
             raise TypeError(f"no such column to give: {', '.join(sorted(unknown)) or 'position'}")
@@ -84,7 +86,12 @@ class TokenTree:
         if row == len(self._columns["parent"]):
             self._grow()
         position = self._columns["position"][parent] + 1 if parent >= 0 else 0
-        known = {"parent": parent, "token_id": token_id, "position": position, "origin": int(origin)}
+        known = {
+            "parent": parent,
+            "token_id": token_id,
+            "position": position,
+            "origin": int(origin),
+        }
         for name, value in (known | values).items():
             self._columns[name][row] = value
         self._children[row] = []

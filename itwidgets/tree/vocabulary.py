@@ -132,7 +132,9 @@ class Vocabulary:
                 )
             return ids[0]
         if not 0 <= token < self.size:
-            raise ValueError(f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted")
+            raise ValueError(
+                f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted"
+            )
         return int(token)
 
     def token_ids(self, tokens: int | str | Sequence[int]) -> list[int]:
@@ -144,7 +146,9 @@ class Vocabulary:
         else:
             ids = [self.token_id(int(tokens))]
         if not ids:
-            raise ValueError(f"{tokens!r} has no tokens: give at least one token or character to force")
+            raise ValueError(
+                f"{tokens!r} has no tokens: give at least one token or character to force"
+            )
         return ids
 
     @cached_property

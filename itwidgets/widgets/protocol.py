@@ -39,6 +39,7 @@ RequestKind = Literal[
     "distribution",
     "snapshot",
     "dismiss",
+    "distribution-cancel",
 ]
 
 
@@ -57,7 +58,7 @@ class Job(TypedDict):
     """The job that is running: ``made`` of at most ``total`` tokens so far."""
 
     id: int
-    kind: Literal["generate", "force"]
+    kind: Literal["prompt", "generate", "force"]
     made: int
     total: int
     stopping: bool
@@ -88,6 +89,7 @@ class State(TypedDict):
     rows: int
     head: int
     selected: int | None
+    prompt: str
     settings: Settings
     job: Job | None
     notice: Notice | None

@@ -1,0 +1,280 @@
+"""The viewer: a token stream that a person reads and overrules."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from itwidgets.engine import Engine, Generation, Session
+from itwidgets.engine.prompts import Prompt
+from itwidgets.interventions import Operator, Program
+from itwidgets.tree import Node
+from itwidgets.widgets.link import Link
+from itwidgets.widgets.page import Message, Page
+from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
+from itwidgets.widgets.requests import Requests, described
+from itwidgets.widgets.settings import checked, program_of
+
+_STATIC = Path(__file__).parent.parent / "static"
+
+
+class TokenStream(anywidget.AnyWidget):
+    """Watch a session's tokens as they are made, inspect any of them, and overrule it.
+
+    The last line of a cell shows it; several views of one viewer stay in step.
+
+    Parameters
+    ----------
+    source
+        An engine, or a session to show.
+    prompt
+        What to start from, as in :meth:`Engine.session <itwidgets.engine.Engine.session>`; only with an
+        engine. It is read in the background.
+    **settings
+        Sampling settings at the start: ``temperature`` (0 is greedy), ``top_k``, ``top_p``, ``min_p``,
+        ``seed``, ``max_new_tokens``.
+
+    Attributes
+    ----------
+    session : Session
+        The token tree that is shown.
+
+    Examples
+    --------
+    >>> viewer = TokenStream(engine, prompt="The capital of France is")
+    >>> job = viewer.generate(max_new_tokens=3)
+    >>> len(job.wait())
+    3
+    >>> viewer.close()
+    """
+
+    _esm = _STATIC / "widget.js"
+    _css = _STATIC / "widget.css"
+
+    state = traitlets.Dict().tag(sync=True)
+    """The small state for pages that come later. Written by the link alone."""
+
+    table = traitlets.Dict().tag(sync=True)
+    """All rows for pages that come later. Written by the link alone."""
+
+    def __init__(self, source: Engine | Session, prompt: Prompt = "", **settings: Any) -> None:
+        if not isinstance(source, (Engine, Session)):
+            raise TypeError(f"source is {source!r}, but must be an engine or a session")
+        if isinstance(source, Session) and prompt:
+            raise TypeError(
+                "prompt was given with a session, which has its own: give an engine, or no prompt"
+            )
+        self._settings = checked(settings)
+        self.session = source if isinstance(source, Session) else source.empty_session()
+        first_prompt = self.session.encode(prompt) if prompt else None
+        self._selected: int | None = None
+        self._following: Generation | None = None
+        self._notice: Notice | None = None
+        self._notices = itertools.count(1)
+        self._prompts = {prompt: first_prompt} if isinstance(prompt, str) and first_prompt else {}
+        self._page = Page()
+        super().__init__()
+        self.link = Link(self._send_changes)
+        self._unsubscribe = self.session.subscribe(self.link.changed)
+        self._requests = Requests(self)
+        self.on_msg(lambda _, content, buffers: self._requests.handle(content))
+        if first_prompt:
+            self._watched(self.session.read_prompt(first_prompt))
+        self.link.changed()
+
+    def __repr__(self) -> str:
+        return f"TokenStream({self.session!r})"
+
+    # ---------------------------------------------------------------- what a person can do
+
+    def generate(
+        self,
+        max_new_tokens: int | None = None,
+        *,
+        program: Program | Operator | None = None,
+        seed: int | None = None,
+    ) -> Generation:
+        """Continue from the head; returns at once.
+
+        Parameters
+        ----------
+        max_new_tokens, seed
+            By default those of the viewer's settings.
+        program
+            Interventions and sampler stages; by default the viewer's settings.
+
+        Returns
+        -------
+        Generation
+            ``await job``, ``job.wait()`` or ``job.cancel()``.
+        """
+        given = {"max_new_tokens": max_new_tokens, "seed": seed}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return self.start(settings=checked(changes, self._settings), program=program)
+
+    def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Generation:
+        """Put other tokens at a place and go on from there as the settings say; returns at once.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or its end, or a node to be replaced.
+        tokens
+            A token id, several, or any text of one or more tokens.
+        """
+        token_ids = self.session.engine.vocabulary.token_ids(tokens)
+        return self.start(parent=self.session.parent_of(position), forced=token_ids)
+
+    def stop(self) -> None:
+        """Stop what is running at the next token; what was made stays."""
+        job = self.session.running
+        if job is not None:
+            job.cancel()
+            self.link.changed()
+
+    def select(self, position: int | Node | None) -> None:
+        """Select a token, by its position among the new tokens or as a node; ``None`` selects nothing."""
+        self.select_row(None if position is None else self.session.node_at(position).row)
+
+    @property
+    def selected(self) -> Node | None:
+        """The selected token."""
+        return None if self._selected is None else self.session.tree[self._selected]
+
+    @property
+    def settings(self) -> Settings:
+        """The sampling settings at hand."""
+        return self._settings.copy()
+
+    def close(self) -> None:
+        """Stop what is running and remove the viewer from the page; the session stays."""
+        self.stop()
+        self._unsubscribe()
+        self.link.close()
+        super().close()
+
+    # ---------------------------------------------------------------- for the requests of the page
+
+    def start(
+        self,
+        *,
+        prompt: str | None = None,
+        parent: int | None = None,
+        forced: Sequence[int] = (),
+        settings: Settings | None = None,
+        program: Program | Operator | None = None,
+    ) -> Generation:
+        """Grow the session from a row, from its head, or from a prompt that was edited."""
+        settings = settings or self._settings
+        session = self.session
+        recipe = session.recipe(
+            settings["max_new_tokens"], program or program_of(settings), settings["seed"]
+        )
+        head = session.head
+        edited = None
+        if prompt is not None and parent is None:
+            token_ids = self._prompts.get(prompt) or session.encode(prompt)
+            if token_ids != session.token_ids[: session.prompt_length]:
+                edited, self._prompts = token_ids, {**self._prompts, prompt: token_ids}
+        if parent is None and edited is None and head is not None and session.has_ended:
+            raise ValueError(
+                f"the model ended this text with {head.text!r}: select a token and force another, or edit the prompt"
+            )
+        row = parent if parent is not None else head.row if head is not None else -1
+        job = session.grow(row, forced, recipe, prompt=edited)
+        # The first token of a new branch takes the place of the one that was selected.
+        self._following = job if parent is not None else None
+        return self._watched(job)
+
+    def select_row(self, row: int | None) -> None:
+        """Select a row of the tree."""
+        self._selected = None if row is None else self.session.tree[row].row
+        self._following = None
+        self.link.changed()
+
+    def update_settings(self, changes: Settings) -> None:
+        """Take new settings."""
+        self._settings = checked(changes, self._settings)
+        self.link.changed()
+
+    def notify(self, error: BaseException) -> None:
+        """Show what went wrong until it is dismissed."""
+        self._notice = {"id": next(self._notices), **described(error)}  # type: ignore[typeddict-item]
+        self.link.changed()
+
+    def dismiss(self, notice: int) -> None:
+        """Remove a notice."""
+        if self._notice is not None and self._notice["id"] == notice:
+            self._notice = None
+            self.link.changed()
+
+    def snapshot(self) -> Message:
+        """Everything, for a page that lost something. Called by the link."""
+        return self._page.snapshot(self._state())
+
+    # ---------------------------------------------------------------- parts
+
+    def _watched(self, job: Generation) -> Generation:
+        def ended() -> None:
+            if job.error is not None:
+                self.notify(job.error)
+
+        job.on_done(ended)
+        self.link.changed()
+        return job
+
+    def _send_changes(self) -> None:
+        state = self._state()
+        self.send(*self._page.delta(self.session, state))
+        if state["job"] is None:
+            # Written between jobs only: the traits are for pages that come later.
+            if len(self.session.tree) != self.state.get("rows") or state[
+                "session"
+            ] != self.state.get("session"):
+                self.table = self._page.table()
+            self.state = self._page.state(state)
+
+    def _state(self) -> State:
+        session, job = self.session, self.session.running
+        if self._following is not None and self._following.nodes:
+            self._selected, self._following = self._following.nodes[0].row, None
+        live = session.read_only is None
+        return {
+            "version": VERSION,
+            "seq": 0,
+            "session": session.id,
+            "rows": 0,
+            "head": session.head.row if session.head else -1,
+            "selected": self._selected,
+            "prompt": self._prompt(),
+            "settings": self._settings,
+            "job": None
+            if job is None
+            else {
+                "id": job.id,
+                "kind": job.kind,  # type: ignore[typeddict-item]
+                "made": len(job.nodes),
+                "total": job.total,
+                "stopping": job.cancelled,
+            },
+            "notice": self._notice,
+            "can_undo": session.can_undo,
+            "can_redo": session.can_redo,
+            "read_only": session.read_only,
+            "model": {
+                "name": session.identity.name,
+                "vocabulary_size": session.identity.vocabulary_size,
+                "context_length": session.engine.context_length if live else None,
+            },
+        }
+
+    def _prompt(self) -> str:
+        """Text of the current branch's prompt, as the user gave it where that is known."""
+        ids = self.session.token_ids[: self.session.prompt_length]
+        known = (text for text, token_ids in self._prompts.items() if token_ids == ids or not ids)
+        return next(known, self.session.prompt_text)
