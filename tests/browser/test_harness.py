@@ -150,10 +150,14 @@ def test_an_uncaught_error_of_the_page_is_seen(notebook: Notebook, tmp_path: Pat
 
 def test_an_error_while_a_widget_draws_is_seen(notebook: Notebook) -> None:
     notebook.create([BROKEN.replace("const button =", "throw new Error('cannot draw');")])
-    with notebook.page.expect_console_message(lambda message: message.type == "error"):
+    with (
+        notebook.page.expect_event("pageerror"),
+        notebook.page.expect_console_message(lambda message: message.type == "error"),
+    ):
         notebook.run_all()
-    (error,) = notebook.unexplained_errors()
-    assert "cannot draw" in error
+    errors = notebook.unexplained_errors()
+    assert len(errors) == 2
+    assert all("cannot draw" in error for error in errors)
     notebook.page_errors.clear()
 
 
