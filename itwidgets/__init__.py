@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from itwidgets.engine import Engine, Session, load
-    from itwidgets.engine import open_session as open
+    from itwidgets.engine import open_session as open  # noqa: A004 - `itwidgets.open`, like `gzip.open`
     from itwidgets.widgets import TokenStream
 
 __version__ = metadata.version("itwidgets")

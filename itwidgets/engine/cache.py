@@ -20,9 +20,11 @@ class GrowingLayer(CacheLayerMixin):
 
     is_sliding = False
     is_croppable = True
+    keys: torch.Tensor
+    values: torch.Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.length = 0
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -67,7 +69,7 @@ class GrowingLayer(CacheLayerMixin):
         return self.length + query_length, 0
 
     def get_seq_length(self) -> int:
-        """Number of tokens held."""
+        """Return the number of tokens held."""
         return self.length
 
     def get_max_length(self) -> int:
@@ -100,6 +102,4 @@ def can_be_cut(config: Any) -> bool:
 
 def growing_cache(config: Any) -> Cache:
     """Return an empty cache of growing layers for a model."""
-    return Cache(
-        layers=[DummyLayer() if kind == "dummy" else GrowingLayer() for kind in layer_types(config)]
-    )
+    return Cache(layers=[DummyLayer() if kind == "dummy" else GrowingLayer() for kind in layer_types(config)])

@@ -78,7 +78,8 @@ class Distribution:
     def ranks(self, token_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
         """Ranks of several tokens; tokens that tie share the better rank."""
         descending = -self.log_probs[self.order]
-        return 1 + np.searchsorted(descending, -self.log_probs[token_ids], side="left")
+        above: npt.NDArray[np.int64] = np.searchsorted(descending, -self.log_probs[token_ids], side="left")
+        return 1 + above
 
     def top(self, k: int = 10) -> list[Alternative]:
         """Return the `k` most probable tokens, best first."""

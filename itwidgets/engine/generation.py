@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itwidgets.engine.view import prompt_length
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.engine.writer import TreeWriter, drawn_figures, forced_figures
-from itwidgets.interventions import Program, Step, draw
+from itwidgets.interventions import Program, Step, check_seed, check_whole, draw
 from itwidgets.tree import Node, Origin, TokenTree
 
 
@@ -27,9 +27,7 @@ class Generation(Job[list[Node]]):
         How many it makes at most.
     """
 
-    def __init__(
-        self, kind: str, total: int, body: Callable[[Generation], Steps[list[Node]]]
-    ) -> None:
+    def __init__(self, kind: str, total: int, body: Callable[[Generation], Steps[list[Node]]]) -> None:
         super().__init__(kind, body)
         self.total = total
         self.nodes: list[Node] = []
@@ -67,6 +65,10 @@ class Recipe:
     seed: int
     max_new_tokens: int
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_whole("max_new_tokens", self.max_new_tokens, least=1)
+
 
 @dataclass(frozen=True)
 class Branching:
@@ -87,17 +89,13 @@ class ContextFullError(RuntimeError):
     """The model's context holds no further token."""
 
 
-def force(
-    branching: Branching, job: Generation, parent: int, token_ids: Sequence[int]
-) -> Steps[int]:
+def force(branching: Branching, job: Generation, parent: int, token_ids: Sequence[int]) -> Steps[int]:
     """Append given tokens after ``parent``, one decode step each; return the row of the last."""
     yield from branching.writer.activate(parent)
     for token_id in token_ids:
         _require_room(branching, parent)
         scores = yield from branching.writer.scores(parent)
-        parent = branching.writer.decode(
-            parent, token_id, Origin.FORCED, forced_figures(scores, token_id)
-        )
+        parent = branching.writer.decode(parent, token_id, Origin.FORCED, forced_figures(scores, token_id))
         branching.move_head(parent)
         job.add(branching.tree[parent])
         yield

@@ -73,23 +73,22 @@ def load(
     source, file = _locate(name)
     with _one_sentence(name):
         tokenizer = AutoTokenizer.from_pretrained(source, **file, **options)
-        model = AutoModelForCausalLM.from_pretrained(source, **file, **options, **placement)
-    if placement["device_map"] is None:
-        model = model.to(target)
+        model = _placed(AutoModelForCausalLM.from_pretrained(source, **file, **options, **placement), target)
     return Engine(model, tokenizer, name=str(name))
 
 
-def _load_embedded(
-    target: torch.device, options: dict[str, Any], placement: dict[str, Any]
-) -> Engine:
+def _load_embedded(target: torch.device, options: dict[str, Any], placement: dict[str, Any]) -> Engine:
     with _progress(f"Loading {embedded.NAME}", 4) as tell:
         folder = embedded.converted_model(_convert, tell)
         tell("reading the weights")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = AutoModelForCausalLM.from_pretrained(folder, **options, **placement)
-        if placement["device_map"] is None:
-            model = model.to(target)
+        model = _placed(AutoModelForCausalLM.from_pretrained(folder, **options, **placement), target)
         return Engine(model, tokenizer, name=embedded.NAME)
+
+
+def _placed(model: Any, target: torch.device) -> Any:
+    # With a device map, accelerate has put every part where it belongs.
+    return model if getattr(model, "hf_device_map", None) else model.to(target)
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -111,9 +110,7 @@ def _locate(name: str | os.PathLike[str]) -> tuple[str, dict[str, str]]:
     if path.suffix != ".gguf":
         return os.fspath(name), {}
     if not path.is_file():
-        raise FileNotFoundError(
-            f"there is no file {os.fspath(name)!r}: give the path of a .gguf file"
-        )
+        raise FileNotFoundError(f"there is no file {os.fspath(name)!r}: give the path of a .gguf file")
     return str(path.parent), {"gguf_file": path.name}
 
 
@@ -122,9 +119,7 @@ def _dtype(dtype: str | torch.dtype, device: torch.device) -> str | torch.dtype:
         return torch.float32 if device.type == "cpu" else "auto"
     named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not isinstance(named, torch.dtype) or not named.is_floating_point:
-        raise ValueError(
-            f"dtype is {dtype!r}, but must be 'auto' or a float dtype such as 'float32' or 'bfloat16'"
-        )
+        raise ValueError(f"dtype is {dtype!r}, but must be 'auto' or a float dtype such as 'bfloat16'")
     return named
 
 
@@ -136,9 +131,7 @@ def _best_device() -> torch.device:
 
 def _check_placement(device: Any, device_map: Any, load_in_8bit: bool, load_in_4bit: bool) -> None:
     if device is not None and device_map is not None:
-        raise ValueError(
-            f"device={device!r} and device_map={device_map!r} were both given: give one of them"
-        )
+        raise ValueError(f"device={device!r} and device_map={device_map!r} were both given: give one of them")
     if load_in_8bit and load_in_4bit:
         raise ValueError("load_in_8bit and load_in_4bit were both given: give one of them")
 
@@ -152,8 +145,8 @@ def _one_sentence(name: str | os.PathLike[str]) -> Iterator[None]:
         if Path(name).exists():
             raise
         raise OSError(
-            f"no model {os.fspath(name)!r} was found: give a local folder, a .gguf file, or a model id that the "
-            "hub has and you may read"
+            f"no model {os.fspath(name)!r} was found: give a local folder, a .gguf file, "
+            "or a model id that the hub has and you may read"
         ) from error
 
 

@@ -46,7 +46,7 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
 
 
 def _difference(saved: ModelIdentity, here: ModelIdentity) -> str | None:
-    """What keeps a model from going on with a session, in words."""
+    """Say what keeps a model from going on with a session."""
     if saved.tokenizer_fingerprint != here.tokenizer_fingerprint:
         return f"it was made with {saved.name}, whose tokenizer is not that of {here.name}"
     if saved.model_fingerprint != here.model_fingerprint:

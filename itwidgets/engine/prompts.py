@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,14 +41,12 @@ def _token_ids(prompt: Prompt, vocabulary: Vocabulary) -> list[int]:
         raise TypeError(f"prompt is {prompt!r}, but must be a text, chat messages or token ids")
     if prompt and isinstance(prompt[0], Mapping):
         return _chat(prompt, tokenizer)
-    return [vocabulary.token_id(int(i)) for i in prompt]  # type: ignore[call-overload]
+    return [vocabulary.token_id(int(i)) for i in cast("Sequence[int]", prompt)]
 
 
 def _chat(messages: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if not tokenizer.chat_template:
-        raise ValueError(
-            "the prompt is a list of messages, but this model has no chat template: give a text"
-        )
+        raise ValueError("the prompt is a list of messages, but this model has no chat template: give a text")
     continues = messages[-1].get("role") == "assistant"
     text = tokenizer.apply_chat_template(
         list(messages),
@@ -57,14 +55,13 @@ def _chat(messages: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> list[i
         continue_final_message=continues,
     )
     # The template writes BOS itself where the model wants one.
-    return list(
-        tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
-    )
+    return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)["input_ids"])
 
 
 def _bos(tokenizer: PreTrainedTokenizerBase) -> int:
     if tokenizer.bos_token_id is None:
         raise ValueError(
-            "the prompt is empty, and this model has no token that begins a text (BOS): give at least one character"
+            "the prompt is empty, and this model has no token that begins a text (BOS): "
+            "give at least one character"
         )
     return int(tokenizer.bos_token_id)

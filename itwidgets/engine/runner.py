@@ -69,8 +69,10 @@ class Runner:
         ids = self._ids(token_ids)
         if self._keeps_hidden:
             output = self.model.base_model(input_ids=ids, past_key_values=cache, use_cache=True)
-            return output.last_hidden_state[0]
-        return self.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[0]
+            kept: torch.Tensor = output.last_hidden_state[0]
+        else:
+            kept = self.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[0]
+        return kept
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:
         """Return the raw scores, float32, of one row that :meth:`forward` kept; shape ``[V]``.
@@ -84,26 +86,22 @@ class Runner:
         return self._postprocess(self.model.get_output_embeddings()(hidden)).float()
 
     def _ids(self, token_ids: Sequence[int]) -> torch.Tensor:
-        device = self.model.get_input_embeddings().weight.device
-        return torch.tensor([list(token_ids)], dtype=torch.int64, device=device)
+        embedding = next(self.model.get_input_embeddings().parameters())
+        return torch.tensor([list(token_ids)], dtype=torch.int64, device=embedding.device)
 
     def _head_is_exact(self) -> bool:
         """Whether the head on the last hidden state gives the model's own logits."""
         if self.model.get_output_embeddings() is None:
             return False
         ids = self._ids([i % self.config.vocab_size for i in _PROBE])
-        logits = self.model(
-            input_ids=ids, past_key_values=DynamicCache(config=self.config)
-        ).logits.float()
-        base = self.model.base_model(
-            input_ids=ids, past_key_values=DynamicCache(config=self.config)
-        )
+        logits = self.model(input_ids=ids, past_key_values=DynamicCache(config=self.config)).logits.float()
+        base = self.model.base_model(input_ids=ids, past_key_values=DynamicCache(config=self.config))
         mine = self._head(base.last_hidden_state)
         return mine.shape == logits.shape and torch.allclose(mine, logits, rtol=1e-3, atol=1e-4)
 
 
 def _postprocessing(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What the model does to the head's output: soft-capping (Gemma 2) or a scale (Cohere, Granite)."""
+    """Return what the model does to the head's output: soft-capping (Gemma 2), a scale (Cohere, Granite)."""
     cap = getattr(config, "final_logit_softcapping", None)
     if cap:
         return lambda logits: torch.tanh(logits / cap) * cap

@@ -16,7 +16,7 @@ from itwidgets.engine.view import TreeView
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.engine.writer import TreeWriter
 from itwidgets.information import log_probabilities
-from itwidgets.interventions import GREEDY, Operator, Program, check_seed
+from itwidgets.interventions import GREEDY, Operator, Program
 from itwidgets.tree import Branch, Node, Origin, TokenTree
 from itwidgets.tree.files import ModelIdentity, SavedSession, save_session
 
@@ -126,7 +126,8 @@ class Session(TreeView):
         >>> for node in session.generate(max_new_tokens=3):  # doctest: +SKIP
         ...     print(node.text, node.surprisal)
         """
-        return self.grow(self._history.head, [], self.recipe(max_new_tokens, program, seed))
+        chosen = GREEDY if program is None else Program() >> program
+        return self.grow(self._history.head, [], Recipe(chosen, seed, max_new_tokens))
 
     def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Node:
         """Put other tokens at a place: a new branch, to which the head moves. The old one stays.
@@ -144,10 +145,7 @@ class Session(TreeView):
             The last forced token.
         """
         token_ids = self.engine.vocabulary.token_ids(tokens)
-        self.grow(self.parent_of(position), token_ids, None).wait()
-        head = self.head
-        assert head is not None
-        return head
+        return self.grow(self.parent_of(position), token_ids, None).wait()[-1]
 
     def distribution(self, position: int | Node) -> Distribution:
         """`p` at a place, exact over the whole vocabulary.
@@ -162,16 +160,12 @@ class Session(TreeView):
 
     def distribution_after(self, row: int) -> Distribution:
         """`p` of the token that follows a row of the tree."""
-        found = self.read_distribution(row).wait()
-        assert found is not None
-        return found
+        return self.read_distribution(row).wait()
 
     def read_distribution(self, row: int) -> Job[Distribution]:
         """Start the job that computes `p` after a row: at once where it is held, else after other jobs."""
         if not 0 <= row < len(self.tree):
-            raise ValueError(
-                "the first token of a text has no context, so there is no distribution to show"
-            )
+            raise ValueError("the first token of a text has no context, so there is no distribution to show")
         vocabulary = self.engine.vocabulary
 
         def body(job: Job[Distribution]) -> Steps[Distribution]:
@@ -212,17 +206,6 @@ class Session(TreeView):
         """Token ids of a prompt for this session's model; raises what is wrong with it in one sentence."""
         return encode_prompt(prompt, self.engine.vocabulary, self.engine.context_length)
 
-    def recipe(self, max_new_tokens: int, program: Program | Operator | None, seed: int) -> Recipe:
-        """Check how tokens are to be chosen."""
-        whole = isinstance(max_new_tokens, int) and not isinstance(max_new_tokens, bool)
-        if not whole or max_new_tokens < 1:
-            raise ValueError(
-                f"max_new_tokens is {max_new_tokens!r}, but must be a whole number of at least 1"
-            )
-        check_seed(seed)
-        chosen = GREEDY if program is None else Program() >> program
-        return Recipe(chosen, seed, max_new_tokens)
-
     def read_prompt(self, token_ids: Sequence[int]) -> Generation:
         """Start the job that makes a prompt current: what the tree shares with it is kept."""
         return self._start("prompt", 0, lambda job: self._prompt_steps(token_ids))
@@ -258,11 +241,7 @@ class Session(TreeView):
     def has_ended(self) -> bool:
         """Whether the head is a token with which the model ended its text."""
         head = self.head
-        return (
-            head is not None
-            and head.origin is Origin.SAMPLED
-            and head.token_id in self.engine.stop_ids
-        )
+        return head is not None and head.origin is Origin.SAMPLED and head.token_id in self.engine.stop_ids
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` on every change, from any thread; returns what ends that."""
@@ -279,9 +258,7 @@ class Session(TreeView):
         row = yield from self._branching.writer.prefill(last, token_ids[len(known) :], origin)
         self._move_head(row)
 
-    def _start(
-        self, kind: str, total: int, steps: Callable[[Generation], Steps[None]]
-    ) -> Generation:
+    def _start(self, kind: str, total: int, steps: Callable[[Generation], Steps[None]]) -> Generation:
         def body(job: Generation) -> Steps[list[Node]]:
             with self._history.one_move():
                 yield from steps(job)

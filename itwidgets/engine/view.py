@@ -118,9 +118,7 @@ class TreeView:
         path = self._path
         index = self._index(position, path)
         if index == len(path):
-            raise ValueError(
-                f"position {position} has no token yet: it is the place of the next one"
-            )
+            raise ValueError(f"position {position} has no token yet: it is the place of the next one")
         return self.tree[path[index]]
 
     def _require_own(self, node: Node) -> None:
@@ -132,6 +130,7 @@ class TreeView:
         new = len(path) - prompt
         if not -new <= position <= new:
             raise ValueError(
-                f"position {position} is out of range: the branch has {new} new tokens, so {-new} to {new} are accepted"
+                f"position {position} is out of range: the branch has {new} new tokens, "
+                f"so {-new} to {new} are accepted"
             )
         return prompt + position if position >= 0 else len(path) + position

@@ -26,6 +26,10 @@ _POLL_S = 0.1
 _BUSY_SWITCH_INTERVAL_S = 1e-4
 
 
+class StoppedError(RuntimeError):
+    """The job was stopped before it had a result."""
+
+
 class Job(Generic[T]):
     """Work on the engine's thread: wait for it, await it, or cancel it.
 
@@ -47,7 +51,7 @@ class Job(Generic[T]):
         self._body = body
         self._steps: Steps[T] | None = None
         self.partial: T | None = None
-        self._future: Future[T | None] = Future()
+        self._future: Future[T] = Future()
 
     def __repr__(self) -> str:
         state = "done" if self.done else "stopping" if self.stop.is_set() else "running"
@@ -72,7 +76,7 @@ class Job(Generic[T]):
         """Ask it to stop at the next token; returns at once."""
         self.stop.set()
 
-    def wait(self, timeout: float | None = None) -> T | None:
+    def wait(self, timeout: float | None = None) -> T:
         """Block until it has ended and return its result; raise its error if it has one.
 
         An interrupt of the kernel stops the job. ``timeout`` is in seconds.
@@ -97,7 +101,7 @@ class Job(Generic[T]):
                 if timeout is not None and waited >= timeout:
                     raise TimeoutError(f"{self!r} has not ended after {timeout} s") from None
 
-    def __await__(self) -> Generator[Any, None, T | None]:
+    def __await__(self) -> Generator[Any, None, T]:
         # Shielded: a cancelled await must not mark as cancelled what the worker still runs.
         return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
@@ -112,19 +116,22 @@ class Job(Generic[T]):
         try:
             if self.stop.is_set():
                 self._steps.close()
-                self._finish(self.partial)
+                self._finish_early()
                 return False
             next(self._steps)
         except StopIteration as end:
-            self._finish(end.value)
+            self._future.set_result(end.value)
             return False
         except BaseException as error:  # noqa: BLE001 - whatever ended the job belongs to who waits for it
             self._future.set_exception(error)
             return False
         return True
 
-    def _finish(self, result: T | None) -> None:
-        self._future.set_result(result)
+    def _finish_early(self) -> None:
+        if self.partial is None:
+            self._future.set_exception(StoppedError(f"{self.kind} was stopped before it had a result"))
+        else:
+            self._future.set_result(self.partial)
 
 
 class Worker:
@@ -172,7 +179,7 @@ class Worker:
                 self._changed.wait()
             if not self._lanes:
                 return None
-            lane = next(iter(self._lanes))
+            lane: Hashable = next(iter(self._lanes))
             self._lanes.move_to_end(lane)
             return lane
 

@@ -55,9 +55,7 @@ class TreeWriter:
             self._commit(rows, kept)
             yield
 
-    def prefill(
-        self, parent: int, token_ids: Sequence[int], origin: Origin
-    ) -> Generator[None, None, int]:
+    def prefill(self, parent: int, token_ids: Sequence[int], origin: Origin) -> Generator[None, None, int]:
         """Append given tokens after ``parent``, scored; return the row of the last."""
         yield from self.activate(parent)
         for start in range(0, len(token_ids), PREFILL_CHUNK):
@@ -81,9 +79,7 @@ class TreeWriter:
         self._commit([row], kept)
         return row
 
-    def _scored(
-        self, parent: int, token_ids: Sequence[int], kept: torch.Tensor
-    ) -> list[dict[str, Any]]:
+    def _scored(self, parent: int, token_ids: Sequence[int], kept: torch.Tensor) -> list[dict[str, Any]]:
         """Figures of given tokens; the first of a text has none, since it has no context."""
         before = [self._kept[parent] if parent >= 0 else None, *kept[:-1]]
         return [
@@ -116,9 +112,7 @@ def _model_figures(scores: torch.Tensor, token_id: int) -> dict[str, Any]:
     return {name: values[0] for name, values in vars(statistics).items()}
 
 
-def drawn_figures(
-    scores: torch.Tensor, outcome: Outcome, token_id: int, program: Program
-) -> dict[str, Any]:
+def drawn_figures(scores: torch.Tensor, outcome: Outcome, token_id: int, program: Program) -> dict[str, Any]:
     """Figures of a token drawn by a program from the row ``scores``."""
     figures = _model_figures(scores, token_id)
     surprisal_q, divergence = figures["surprisal"], 0.0

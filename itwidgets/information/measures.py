@@ -10,35 +10,41 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-Array = TypeVar("Array", torch.Tensor, npt.NDArray[Any])
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+Array = torch.Tensor | npt.NDArray[Any]
+P = ParamSpec("P")
 
 
-def _on_tensors(function: _Function) -> _Function:
-    """Let a function of float64 tensors take numpy arrays too and answer in kind."""
+class _Measure(Protocol[P]):
+    """A function that answers in the kind of its first argument."""
 
+    @overload
+    def __call__(self, rows: torch.Tensor, /, *args: P.args, **kwargs: P.kwargs) -> torch.Tensor: ...
+    @overload
+    def __call__(self, rows: npt.NDArray[Any], /, *args: P.args, **kwargs: P.kwargs) -> npt.NDArray[Any]: ...
+
+
+def _in_kind(function: Callable[Concatenate[Array, P], torch.Tensor]) -> _Measure[P]:
     @functools.wraps(function)
-    def wrapper(first: Any, *others: Any, **options: Any) -> Any:
-        given_numpy = not isinstance(first, torch.Tensor)
-        rows = [torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in (first, *others)]
-        result = function(*rows, **options)
-        return result.numpy() if given_numpy else result
+    def wrapper(rows: Array, /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        result = function(rows, *args, **kwargs)
+        return result.numpy() if isinstance(rows, np.ndarray) else result
 
-    return cast("_Function", wrapper)
+    return cast("_Measure[P]", wrapper)
 
 
-def _float64(rows: torch.Tensor) -> torch.Tensor:
+def _float64(rows: Array) -> torch.Tensor:
+    tensor = torch.as_tensor(rows)
     # MPS has no float64; its rows are reduced on the CPU.
-    return rows.cpu().double() if rows.device.type == "mps" else rows.double()
+    return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
 
 
-def moments(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def moments(scores: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Log-normaliser, entropy and varentropy of rows of unnormalised scores, in nats, in one go.
 
     The one place where ``-inf`` and ``0 log 0`` are dealt with. Scores are shifted by their maximum, so
@@ -50,10 +56,10 @@ def moments(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     scores
         Shape ``[..., V]``; logits and log-probabilities give the same entropy.
     """
-    scores = _float64(scores)
-    peak = scores.amax(-1, keepdim=True)
+    rows = _float64(scores)
+    peak = rows.amax(-1, keepdim=True)
     # exp(-1e4) is 0, so excluded tokens add exactly nothing where -inf would add NaN.
-    shifted = (scores - peak).clamp_(min=-1e4)
+    shifted = (rows - peak).clamp_(min=-1e4)
     weights = shifted.exp()
     total = weights.sum(-1)
     mean = (weights * shifted).sum(-1) / total
@@ -61,8 +67,8 @@ def moments(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     return peak[..., 0] + total.log(), total.log() - mean, spread
 
 
-@_on_tensors
-def log_probabilities(logits: Array) -> Array:
+@_in_kind
+def log_probabilities(logits: Array) -> torch.Tensor:
     """Natural log-probabilities of rows of scores, ``logits - logsumexp(logits)`` in float64.
 
     Parameters
@@ -83,8 +89,8 @@ def log_probabilities(logits: Array) -> Array:
     return torch.log_softmax(_float64(logits), dim=-1)
 
 
-@_on_tensors
-def entropy(log_p: Array, *, base: float = 2.0) -> Array:
+@_in_kind
+def entropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Shannon entropy ``H(p) = -sum p log p`` (Shannon 1948).
 
     Parameters
@@ -107,8 +113,8 @@ def entropy(log_p: Array, *, base: float = 2.0) -> Array:
     return moments(log_p)[1] / math.log(base)
 
 
-@_on_tensors
-def varentropy(log_p: Array, *, base: float = 2.0) -> Array:
+@_in_kind
+def varentropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Variance of the surprisal, ``V = sum p (log p + H)**2``, in squared units of ``base``.
 
     It is zero exactly when `p` is uniform on its support, and ``dH / d ln T`` at temperature 1.
@@ -121,8 +127,8 @@ def varentropy(log_p: Array, *, base: float = 2.0) -> Array:
     return moments(log_p)[2] / math.log(base) ** 2
 
 
-@_on_tensors
-def surprisal(log_p: Array, token: Array, *, base: float = 2.0) -> Array:
+@_in_kind
+def surprisal(log_p: Array, token: Array, *, base: float = 2.0) -> torch.Tensor:
     """Shannon information of the tokens that came, ``-log p(x)``.
 
     Parameters
@@ -140,8 +146,8 @@ def surprisal(log_p: Array, token: Array, *, base: float = 2.0) -> Array:
     return -_at(_float64(log_p), token) / math.log(base)
 
 
-@_on_tensors
-def rank(log_p: Array, token: Array) -> Array:
+@_in_kind
+def rank(log_p: Array, token: Array) -> torch.Tensor:
     """1 + the number of tokens that are strictly more probable; ties share the better rank.
 
     Examples
@@ -149,11 +155,12 @@ def rank(log_p: Array, token: Array) -> Array:
     >>> rank(torch.tensor([0.2, 0.5, 0.3]).log(), torch.tensor(2))
     tensor(2)
     """
-    return 1 + (log_p > _at(log_p, token)[..., None]).sum(-1)
+    rows = _float64(log_p)
+    return 1 + (rows > _at(rows, token)[..., None]).sum(-1)
 
 
-@_on_tensors
-def kl_divergence(log_p: Array, log_q: Array, *, base: float = 2.0) -> Array:
+@_in_kind
+def kl_divergence(log_p: Array, log_q: Array, *, base: float = 2.0) -> torch.Tensor:
     """Kullback-Leibler divergence ``KL(p || q)``, infinite where `q` excludes what `p` allows.
 
     Summed as ``p * (expm1(l) - l)`` with ``l = log q - log p``, and ``q`` where ``p = 0``: every term is
@@ -167,18 +174,17 @@ def kl_divergence(log_p: Array, log_q: Array, *, base: float = 2.0) -> Array:
     Examples
     --------
     >>> half = torch.tensor([0.5, 0.5]).log()
-    >>> kl_divergence(torch.tensor([1.0, 0.0]).log(), half)
-    tensor(1., dtype=torch.float64)
+    >>> round(float(kl_divergence(torch.tensor([1.0, 0.0]).log(), half)), 6)
+    1.0
     """
-    log_p, log_q = _float64(log_p), _float64(log_q)
-    ratio = log_q - log_p
-    terms = log_p.exp() * (torch.expm1(ratio) - ratio)
-    terms = torch.where(log_p == -torch.inf, log_q.exp(), terms)
-    return terms.sum(-1) / math.log(base)
+    p, q = _float64(log_p), _float64(log_q)
+    ratio = q - p
+    terms = p.exp() * (torch.expm1(ratio) - ratio)
+    return torch.where(p == -torch.inf, q.exp(), terms).sum(-1) / math.log(base)
 
 
-@_on_tensors
-def perplexity(surprisals: Array) -> Array:
+@_in_kind
+def perplexity(surprisals: Array) -> torch.Tensor:
     """``2 ** mean`` of surprisals in bits over the last axis; missing values (NaN) are left out.
 
     Examples
@@ -186,9 +192,9 @@ def perplexity(surprisals: Array) -> Array:
     >>> perplexity(torch.tensor([1.0, 3.0]))
     tensor(4., dtype=torch.float64)
     """
-    return torch.exp2(_float64(surprisals).nanmean(-1))
+    return _float64(surprisals).nanmean(-1).exp2()
 
 
-def _at(log_p: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
-    index = torch.as_tensor(token, device=log_p.device, dtype=torch.int64)
+def _at(log_p: torch.Tensor, token: Array) -> torch.Tensor:
+    index = torch.as_tensor(token, device=log_p.device).long()
     return log_p.gather(-1, index[..., None])[..., 0]

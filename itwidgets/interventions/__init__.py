@@ -1,7 +1,8 @@
 """Operators on rows of scores, their composition to programs, and the drawing of a token."""
 
-from itwidgets.interventions.draw import check_seed, draw, gumbel_noise
+from itwidgets.interventions.draw import draw, gumbel_noise
 from itwidgets.interventions.operators import Ban, Bias, Operator, Step
+from itwidgets.interventions.parameters import check_seed, check_whole
 from itwidgets.interventions.program import GREEDY, Outcome, Program, sampling_program
 from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, TopP
 
@@ -19,6 +20,7 @@ __all__ = [
     "TopK",
     "TopP",
     "check_seed",
+    "check_whole",
     "draw",
     "gumbel_noise",
     "sampling_program",

@@ -52,9 +52,3 @@ def draw(scores: torch.Tensor, seed: int, position: int) -> int:
         return int(support[0])
     noise = gumbel_noise(seed, position, len(row))
     return int(support[np.argmax(row[support] + noise[support])])
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that the generator cannot be keyed with."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed is {seed!r}, but must be a whole number from 0 to 2**64 - 1")

@@ -92,9 +92,7 @@ class Bias(Operator):
 
     def __post_init__(self) -> None:
         # JSON turns integer keys into text, and a frozen operator must not change with its argument.
-        object.__setattr__(
-            self, "nats", {int(key): float(value) for key, value in self.nats.items()}
-        )
+        object.__setattr__(self, "nats", {int(key): float(value) for key, value in self.nats.items()})
 
     def __hash__(self) -> int:
         """Hash by the pairs, since a mapping has no hash of its own."""
@@ -104,9 +102,7 @@ class Bias(Operator):
         """Return the shifted row."""
         ids = _ids_in_row(self.nats, scores)
         result = scores.clone()
-        result[ids] += torch.tensor(
-            list(self.nats.values()), dtype=scores.dtype, device=scores.device
-        )
+        result[ids] += torch.tensor(list(self.nats.values()), dtype=scores.dtype, device=scores.device)
         return result
 
     def parameters(self) -> dict[str, Any]:

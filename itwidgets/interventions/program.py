@@ -42,9 +42,7 @@ class Program:
 
     def __rshift__(self, other: Operator | Program) -> Program:
         """Compose: this program first, then ``other``."""
-        return Program(
-            self.operators + (other.operators if isinstance(other, Program) else (other,))
-        )
+        return Program(self.operators + (other.operators if isinstance(other, Program) else (other,)))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> Outcome:
         """Apply every operator to a row of raw scores.
@@ -74,8 +72,7 @@ class Program:
     def to_json(self) -> str:
         """Return the canonical JSON: the same program always gives the same text."""
         operators = [
-            {"operator": type(operator).__name__, **operator.parameters()}
-            for operator in self.operators
+            {"operator": type(operator).__name__, **operator.parameters()} for operator in self.operators
         ]
         return json.dumps(
             {"version": JSON_VERSION, "operators": operators}, sort_keys=True, separators=(",", ":")
@@ -99,9 +96,7 @@ def _operator(entry: Mapping[str, Any]) -> Operator:
     name = entry.get("operator")
     kind = Operator.by_name.get(str(name))
     if kind is None:
-        raise ValueError(
-            f"unknown operator {name!r}: accepted are {', '.join(sorted(Operator.by_name))}"
-        )
+        raise ValueError(f"unknown operator {name!r}: accepted are {', '.join(sorted(Operator.by_name))}")
     return kind(**{key: value for key, value in entry.items() if key != "operator"})
 
 

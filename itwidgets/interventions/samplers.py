@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from itwidgets.interventions.operators import Operator, Step, excluding
+from itwidgets.interventions.parameters import check_whole
 
 
 def _require(name: str, value: float, holds: bool, accepted: str) -> None:
@@ -46,8 +47,7 @@ class TopK(Operator):
     stage = "sampler"
 
     def __post_init__(self) -> None:
-        whole = isinstance(self.k, int) and not isinstance(self.k, bool)
-        _require("k", self.k, whole and self.k >= 1, "a whole number of at least 1")
+        check_whole("k", self.k, least=1)
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with all but the best ``k`` excluded."""

@@ -61,16 +61,12 @@ class SessionFileError(ValueError):
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
     tree, target = session.tree, Path(path)
-    ids = {
-        int(i) for name in ("token_id", "top_ids") for i in np.unique(tree.column(name)) if i >= 0
-    }
+    ids = {int(i) for name in ("token_id", "top_ids") for i in np.unique(tree.column(name)) if i >= 0}
     content = {
         "model": asdict(session.identity),
         "head": session.head,
         "strips_first_space": tree.vocabulary.strips_first_space,
-        "tokens": {
-            str(i): base64.b64encode(tree.vocabulary.token_bytes(i)).decode() for i in sorted(ids)
-        },
+        "tokens": {str(i): base64.b64encode(tree.vocabulary.token_bytes(i)).decode() for i in sorted(ids)},
         "columns": {column.name: _to_json(tree.column(column.name)) for column in COLUMNS},
     }
     document = {
@@ -81,12 +77,10 @@ def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     }
     partial = target.with_name(target.name + ".partial")
     partial.write_text(json.dumps(document), encoding="utf-8")
-    os.replace(partial, target)
+    partial.replace(target)
 
 
-def read_session(
-    path: str | os.PathLike[str], vocabulary: TokenTexts | None = None
-) -> SavedSession:
+def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = None) -> SavedSession:
     """Read a session file.
 
     Parameters
@@ -102,9 +96,7 @@ def read_session(
     document = _document(Path(path))
     content = document["content"]
     if document.get("digest") != _digest(content):
-        raise SessionFileError(
-            f"{path} was changed after it was saved: its content does not fit its digest"
-        )
+        raise SessionFileError(f"{path} was changed after it was saved: its content does not fit its digest")
     tokens = {int(i): base64.b64decode(text) for i, text in content["tokens"].items()}
     stored = StoredVocabulary(tokens, content["strips_first_space"])
     tree = _tree(content["columns"], vocabulary or stored)
@@ -140,9 +132,7 @@ def _tree(columns: dict[str, Any], vocabulary: TokenTexts) -> TokenTree:
     for row in range(len(positions)):
         values = {name: array[row] for name, array in arrays.items()}
         parent, token_id = int(values.pop("parent")), int(values.pop("token_id"))
-        tree.append(
-            parent=parent, token_id=token_id, origin=Origin(int(values.pop("origin"))), **values
-        )
+        tree.append(parent=parent, token_id=token_id, origin=Origin(int(values.pop("origin"))), **values)
     return tree
 
 

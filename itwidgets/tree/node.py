@@ -32,7 +32,8 @@ class Node:
         return hash((id(self.tree), self.row))
 
     def __repr__(self) -> str:
-        return f"Node(row={self.row}, text={self.text!r}, origin={self.origin.word}, surprisal={self.surprisal:.3f})"
+        figures = f"origin={self.origin.word}, surprisal={self.surprisal:.3f} bits"
+        return f"Node(row={self.row}, text={self.text!r}, {figures})"
 
     @property
     def token_id(self) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     import llguidance
@@ -79,7 +79,7 @@ class Vocabulary:
     def _pieces(self) -> llguidance.LLTokenizer:
         import llguidance.hf
 
-        return llguidance.hf.from_tokenizer(self.tokenizer, slices=[])
+        return llguidance.hf.from_tokenizer(cast("Any", self.tokenizer), slices=[])
 
     @cached_property
     def strips_first_space(self) -> bool:
@@ -128,13 +128,12 @@ class Vocabulary:
             if len(ids) != 1:
                 parts = ", ".join(repr(self.token_bytes(i).decode(errors="replace")) for i in ids)
                 raise ValueError(
-                    f"{token!r} is no single token but {len(ids)} ({parts}): give a token id or a text that is one token"
+                    f"{token!r} is no single token but {len(ids)} ({parts}): "
+                    "give a token id or a text that is one token"
                 )
             return ids[0]
         if not 0 <= token < self.size:
-            raise ValueError(
-                f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted"
-            )
+            raise ValueError(f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted")
         return int(token)
 
     def token_ids(self, tokens: int | str | Sequence[int]) -> list[int]:
@@ -146,9 +145,7 @@ class Vocabulary:
         else:
             ids = [self.token_id(int(tokens))]
         if not ids:
-            raise ValueError(
-                f"{tokens!r} has no tokens: give at least one token or character to force"
-            )
+            raise ValueError(f"{tokens!r} has no tokens: give at least one token or character to force")
         return ids
 
     @cached_property
@@ -162,6 +159,6 @@ class Vocabulary:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all tokens and their ids: two tokenizers with the same one give tokens the same meaning."""
+        """SHA-256 of all tokens and their ids: with the same one, an id means the same token."""
         tokens = json.dumps(sorted(self.tokenizer.get_vocab().items()), ensure_ascii=False)
         return hashlib.sha256(tokens.encode(errors="surrogatepass")).hexdigest()

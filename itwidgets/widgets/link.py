@@ -66,6 +66,6 @@ class Link:
     def _guarded(self, send: Callable[[], None]) -> None:
         try:
             send()
-        except Exception:
+        except Exception:  # noqa: BLE001 - as the next line says
             # The page cannot be told through a link that fails, and the thread must live on.
             _log.exception("a message to the page was not sent")

@@ -26,9 +26,7 @@ class Page:
             self._session, self._rows, self._known = session, 0, set()
         self.seq += 1
         first, self._rows = self._rows, len(session.tree)
-        header, buffers = encode_slice(
-            session.tree, session.tree.vocabulary, first, self._rows, self._known
-        )
+        header, buffers = encode_slice(session.tree, session.tree.vocabulary, first, self._rows, self._known)
         return {"kind": "delta", "state": self._stamped(state), "header": header}, buffers
 
     def snapshot(self, state: State) -> Message:

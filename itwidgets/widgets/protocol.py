@@ -211,7 +211,7 @@ def encode_alternatives(
     log_probs: npt.NDArray[Any],
     vocabulary: TokenBytes,
 ) -> list[bytes]:
-    """Encode rows of a distribution: ranks ``<i4``, ids ``<i4``, natural log-probabilities ``<f4``, tokens."""
+    """Encode rows of a distribution: ranks and ids ``<i4``, natural log-probabilities ``<f4``, tokens."""
     return [
         np.ascontiguousarray(ranks, "<i4").tobytes(),
         np.ascontiguousarray(ids, "<i4").tobytes(),

@@ -11,7 +11,7 @@ import numpy as np
 
 from itwidgets.engine import Distribution, Job
 from itwidgets.widgets.page import Message
-from itwidgets.widgets.protocol import Request, encode_alternatives
+from itwidgets.widgets.protocol import ErrorBody, Request, encode_alternatives
 from itwidgets.widgets.settings import checked
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ class Requests:
     def _generate(self, request: Request) -> None:
         settings = checked(request["settings"])
         self._viewer.update_settings(settings)
-        self._viewer.start(
-            prompt=request.get("prompt"), parent=request.get("parent"), settings=settings
-        )
+        self._viewer.start(prompt=request.get("prompt"), parent=request.get("parent"), settings=settings)
 
     def _force(self, request: Request) -> None:
         settings = checked(request["settings"])
@@ -116,12 +114,10 @@ class Requests:
         job.on_done(lambda: self._read(request, key, job))
 
     def _read(self, request: Request, key: tuple[str, int], job: Job[Distribution]) -> None:
-        found = job.wait() if job.error is None else None
-        if found is None:
-            self._refuse(
-                request, job.error or RuntimeError("the engine was closed before it could answer")
-            )
+        if job.error is not None:
+            self._refuse(request, job.error)
             return
+        found = job.wait()
         self._distributions[key] = found
         while len(self._distributions) > _HELD_DISTRIBUTIONS:
             self._distributions.popitem(last=False)
@@ -138,12 +134,10 @@ class Requests:
             "entropy": distribution.entropy,
         }
         log_probs = distribution.log_probs[shown]
-        ranks = (
-            distribution.ranks(shown) if "search" in request else offset + 1 + np.arange(len(shown))
-        )
+        ranks = distribution.ranks(shown) if "search" in request else offset + 1 + np.arange(len(shown))
         return fields, encode_alternatives(ranks, shown, log_probs, distribution.vocabulary)
 
 
-def described(error: BaseException) -> dict[str, str]:
+def described(error: BaseException) -> ErrorBody:
     """Return an error as the wire carries it."""
     return {"type": type(error).__name__, "message": str(error) or type(error).__name__}

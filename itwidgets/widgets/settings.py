@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from itwidgets.interventions import Program, check_seed, sampling_program
+from itwidgets.engine.generation import Recipe
+from itwidgets.interventions import Operator, Program, sampling_program
 from itwidgets.widgets.protocol import Settings
 
 DEFAULTS: Settings = {
@@ -28,20 +29,15 @@ def checked(changes: Mapping[str, Any], settings: Settings = DEFAULTS) -> Settin
     """
     unknown = changes.keys() - settings.keys()
     if unknown:
-        raise TypeError(
-            f"unknown setting {sorted(unknown)[0]!r}: accepted are {', '.join(settings)}"
-        )
+        raise TypeError(f"unknown setting {sorted(unknown)[0]!r}: accepted are {', '.join(settings)}")
     merged = cast("Settings", settings | dict(changes))
-    count = merged["max_new_tokens"]
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"max_new_tokens is {count!r}, but must be a whole number of at least 1")
-    check_seed(merged["seed"])
-    program_of(merged)
+    recipe_of(merged)
     return merged
 
 
-def program_of(settings: Settings) -> Program:
-    """Return the sampler stages that the settings stand for."""
-    return sampling_program(
+def recipe_of(settings: Settings, program: Program | Operator | None = None) -> Recipe:
+    """Return how tokens are chosen with these settings; a program takes the place of their stages."""
+    stages = sampling_program(
         settings["temperature"], settings["top_k"], settings["top_p"], settings["min_p"]
     )
+    return Recipe(Program() >> (program or stages), settings["seed"], settings["max_new_tokens"])

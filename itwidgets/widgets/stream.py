@@ -18,7 +18,7 @@ from itwidgets.widgets.link import Link
 from itwidgets.widgets.page import Message, Page
 from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
-from itwidgets.widgets.settings import checked, program_of
+from itwidgets.widgets.settings import checked, recipe_of
 
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -172,9 +172,7 @@ class TokenStream(anywidget.AnyWidget):
         """Grow the session from a row, from its head, or from a prompt that was edited."""
         settings = settings or self._settings
         session = self.session
-        recipe = session.recipe(
-            settings["max_new_tokens"], program or program_of(settings), settings["seed"]
-        )
+        recipe = recipe_of(settings, program)
         head = session.head
         edited = None
         if prompt is not None and parent is None:
@@ -183,7 +181,8 @@ class TokenStream(anywidget.AnyWidget):
                 edited, self._prompts = token_ids, {**self._prompts, prompt: token_ids}
         if parent is None and edited is None and head is not None and session.has_ended:
             raise ValueError(
-                f"the model ended this text with {head.text!r}: select a token and force another, or edit the prompt"
+                f"the model ended this text with {head.text!r}: "
+                "select a token and force another, or edit the prompt"
             )
         row = parent if parent is not None else head.row if head is not None else -1
         job = session.grow(row, forced, recipe, prompt=edited)
@@ -204,7 +203,8 @@ class TokenStream(anywidget.AnyWidget):
 
     def notify(self, error: BaseException) -> None:
         """Show what went wrong until it is dismissed."""
-        self._notice = {"id": next(self._notices), **described(error)}  # type: ignore[typeddict-item]
+        body = described(error)
+        self._notice = {"id": next(self._notices), "type": body["type"], "message": body["message"]}
         self.link.changed()
 
     def dismiss(self, notice: int) -> None:
@@ -233,9 +233,9 @@ class TokenStream(anywidget.AnyWidget):
         self.send(*self._page.delta(self.session, state))
         if state["job"] is None:
             # Written between jobs only: the traits are for pages that come later.
-            if len(self.session.tree) != self.state.get("rows") or state[
+            if len(self.session.tree) != self.state.get("rows") or state["session"] != self.state.get(
                 "session"
-            ] != self.state.get("session"):
+            ):
                 self.table = self._page.table()
             self.state = self._page.state(state)
 

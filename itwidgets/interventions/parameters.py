@@ -1,0 +1,18 @@
+"""Checks of parameters that come from people and from files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def check_whole(name: str, value: Any, *, least: int) -> None:
+    """Refuse what is not a whole number of at least ``least``; truth values are not numbers here."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
+
+
+def check_seed(seed: Any) -> None:
+    """Refuse a seed that the generator cannot be keyed with."""
+    check_whole("seed", seed, least=0)
+    if seed >= 2**64:
+        raise ValueError(f"seed is {seed}, but must be below 2**64")

@@ -1,0 +1,173 @@
+import type { AnyModel } from "@anywidget/types";
+import {
+  decodeSlice,
+  type Message,
+  type RequestKind,
+  type Requests,
+  type Traits,
+} from "./protocol";
+import type { Store } from "./store";
+
+export type Model = Pick<AnyModel<Traits>, "get" | "on" | "off" | "send">;
+
+export interface Reply {
+  message: Message;
+  buffers: readonly DataView[];
+}
+
+/** After this long without an answer the person is told. */
+export const PATIENCE_MS = 1500;
+
+/** Requests that nothing on the page waits for: without an answer, what they ask for still shows. */
+const PATIENT: ReadonlySet<RequestKind> = new Set([
+  "select",
+  "settings",
+  "switch",
+  "stop",
+  "dismiss",
+  "snapshot",
+]);
+
+interface Waiting {
+  kind: RequestKind;
+  /** Whether a job ran when the request was sent: then rows that arrive are no sign of an answer. */
+  busy: boolean;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  settle: (reply: Reply | null) => void;
+}
+
+/** The page's end of the wire: numbered requests, their answers, and the ordered stream of deltas. */
+export class Connection {
+  readonly #model: Model;
+  readonly #store: Store;
+  readonly #waiting = new Map<number, Waiting>();
+  // Two pages of one kernel count apart from each other. The product stays below 2 ** 53.
+  readonly #prefix = Math.floor(Math.random() * 2 ** 31) * 2 ** 20;
+  #count = 0;
+  #snapshot: number | null = null;
+
+  constructor(model: Model, store: Store, signal: AbortSignal) {
+    this.#model = model;
+    this.#store = store;
+    this.#readTraits();
+    const receive = (content: unknown, buffers: readonly DataView[]) => {
+      if (!isMessage(content)) return;
+      try {
+        this.#receive(content, buffers);
+      } catch (error) {
+        store.addError({ type: "ProtocolError", message: String(error) });
+      }
+    };
+    model.on("msg:custom", receive);
+    signal.addEventListener("abort", () => {
+      model.off("msg:custom", receive);
+      for (const { timer } of this.#waiting.values()) clearTimeout(timer);
+      this.#waiting.clear();
+    });
+    const { state, table } = store;
+    if (state.rows !== table.length || state.job !== null) this.#askForSnapshot();
+  }
+
+  /**
+   * Send a request and wait for its answer.
+   *
+   * Null when the kernel answered with an error, which the person then sees, and when the signal
+   * says that nobody waits any more.
+   */
+  request<Kind extends RequestKind>(
+    kind: Kind,
+    fields: Requests[Kind],
+    signal?: AbortSignal,
+  ): Promise<Reply | null> {
+    this.#count += 1;
+    const id = this.#prefix + this.#count;
+    const promise = new Promise<Reply | null>((settle) => {
+      const busy = this.#store.busy;
+      const timer = PATIENT.has(kind)
+        ? undefined
+        : setTimeout(() => this.#store.setUnanswered(true), PATIENCE_MS);
+      this.#waiting.set(id, { kind, busy, timer, settle });
+    });
+    signal?.addEventListener("abort", () => {
+      const waiting = this.#waiting.get(id);
+      if (waiting === undefined) return;
+      this.#forget(id);
+      this.#model.send({ kind: `${kind}-cancel`, id });
+      waiting.settle(null);
+    });
+    this.#model.send({ kind, id, ...fields });
+    if (kind === "snapshot") this.#snapshot = id;
+    return promise;
+  }
+
+  #readTraits(): void {
+    const state = this.#model.get("state");
+    const table = this.#model.get("table");
+    if (!state?.settings) return;
+    const header = table?.header ?? { first: 0, count: 0 };
+    if (table?.buffers === undefined || table.buffers.length === 0) {
+      this.#store.state = state;
+      return;
+    }
+    const { columns, tokens } = decodeSlice(header, table.buffers);
+    this.#store.replace(state, header, columns, tokens);
+  }
+
+  #receive(message: Message, buffers: readonly DataView[]): void {
+    if (message.kind === "delta") {
+      this.#heard(false);
+      this.#takeDelta(message, buffers);
+      return;
+    }
+    if (message.id === undefined || !message.kind.endsWith("-response")) return;
+    const waiting = this.#waiting.get(message.id);
+    // Late answers to requests that were given up, and answers that another page waits for.
+    if (waiting === undefined) return;
+    this.#forget(message.id);
+    this.#heard(true);
+    if (waiting.kind === "snapshot") this.#takeSnapshot(message, buffers);
+    if (message.error !== undefined) this.#store.addError(message.error);
+    waiting.settle(message.error === undefined ? { message, buffers } : null);
+  }
+
+  #takeDelta({ state, header }: Message, buffers: readonly DataView[]): void {
+    if (this.#snapshot !== null || state === undefined || header === undefined) return;
+    const { state: known, table } = this.#store;
+    const held = state.session === known.session ? table.length : 0;
+    if (state.seq !== known.seq + 1 || header.first !== held) {
+      this.#askForSnapshot();
+      return;
+    }
+    const { columns, tokens } = decodeSlice(header, buffers);
+    this.#store.grow(state, header, columns, tokens);
+  }
+
+  #takeSnapshot({ id, state, header }: Message, buffers: readonly DataView[]): void {
+    if (id === this.#snapshot) this.#snapshot = null;
+    if (state === undefined || header === undefined) return;
+    const { columns, tokens } = decodeSlice(header, buffers);
+    this.#store.replace(state, header, columns, tokens);
+  }
+
+  #askForSnapshot(): void {
+    void this.request("snapshot", {});
+  }
+
+  // Rows can stream from a kernel whose main thread is busy, so only an answer shows that it answers;
+  // but when no job ran, rows that come after a request are made for it.
+  #heard(answer: boolean): void {
+    for (const waiting of this.#waiting.values()) {
+      if (answer || !waiting.busy) clearTimeout(waiting.timer);
+    }
+    if (answer) this.#store.setUnanswered(false);
+  }
+
+  #forget(id: number): void {
+    clearTimeout(this.#waiting.get(id)?.timer);
+    this.#waiting.delete(id);
+  }
+}
+
+function isMessage(content: unknown): content is Message {
+  return typeof content === "object" && content !== null && "kind" in content;
+}

@@ -1,0 +1,209 @@
+// The wire between kernel and page, page half. `itwidgets/widgets/protocol.py` is the other half and
+// uses the same names; the files in tests/fixtures/protocol hold both together.
+
+export const VERSION = 1;
+
+/** How many alternatives a row keeps of the distribution that its token was drawn from. */
+export const TOP_K = 50;
+
+/** The columns of the token table, in the order in which their buffers travel. */
+export const COLUMNS = [
+  { name: "parent", dtype: "<i4", width: 1 },
+  { name: "token_id", dtype: "<i4", width: 1 },
+  { name: "position", dtype: "<i4", width: 1 },
+  { name: "origin", dtype: "|u1", width: 1 },
+  { name: "forward", dtype: "<i4", width: 1 },
+  { name: "rank", dtype: "<i4", width: 1 },
+  { name: "surprisal", dtype: "<f4", width: 1 },
+  { name: "entropy", dtype: "<f4", width: 1 },
+  { name: "varentropy", dtype: "<f4", width: 1 },
+  { name: "surprisal_q", dtype: "<f4", width: 1 },
+  { name: "surprisal_s", dtype: "<f4", width: 1 },
+  { name: "cost", dtype: "<f4", width: 1 },
+  { name: "expected_cost", dtype: "<f4", width: 1 },
+  { name: "top_ids", dtype: "<i4", width: TOP_K },
+  { name: "top_log_probs", dtype: "<f4", width: TOP_K },
+] as const;
+
+type ColumnSpec = (typeof COLUMNS)[number];
+export type ColumnName = ColumnSpec["name"];
+type ColumnArray<Dtype> = Dtype extends "<f4"
+  ? Float32Array
+  : Dtype extends "|u1"
+    ? Uint8Array
+    : Int32Array;
+export type Columns = { [Spec in ColumnSpec as Spec["name"]]: ColumnArray<Spec["dtype"]> };
+
+/** Why a token stands where it stands: the words of the numbers in the column `origin`. */
+export const ORIGINS = ["prompt", "sampled", "forced", "edited"] as const;
+export type Origin = (typeof ORIGINS)[number];
+
+export interface Settings {
+  max_new_tokens: number;
+  temperature: number;
+  top_k: number | null;
+  top_p: number | null;
+  min_p: number | null;
+  seed: number;
+}
+
+export interface Job {
+  id: number;
+  kind: "generate" | "force";
+  made: number;
+  total: number;
+  stopping: boolean;
+}
+
+export interface Notice {
+  id: number;
+  type: string;
+  message: string;
+}
+
+export interface ModelInfo {
+  name: string;
+  vocabulary_size: number;
+  context_length: number | null;
+}
+
+export interface State {
+  version: number;
+  seq: number;
+  session: string;
+  rows: number;
+  head: number;
+  selected: number | null;
+  settings: Settings;
+  job: Job | null;
+  notice: Notice | null;
+  can_undo: boolean;
+  can_redo: boolean;
+  read_only: string | null;
+  model: ModelInfo;
+}
+
+/** Header of rows `first .. first + count`; their columns and new tokens are the buffers. */
+export interface Slice {
+  first: number;
+  count: number;
+}
+
+/** The trait `table`: all rows, for a page that comes later than they were made. */
+export interface TableTrait {
+  seq: number;
+  header: Slice;
+  buffers: DataView[];
+}
+
+export interface Traits {
+  state: State;
+  table: TableTrait;
+}
+
+/** What each request carries besides `kind` and `id`. */
+export interface Requests {
+  generate: { prompt: string; settings: Settings; parent?: number };
+  force: { parent: number; settings: Settings } & ({ token_id: number } | { text: string });
+  stop: object;
+  switch: { row: number };
+  undo: object;
+  redo: object;
+  select: { row: number | null };
+  settings: { settings: Settings };
+  distribution: { parent: number; offset: number; count: number; search?: string };
+  snapshot: object;
+  dismiss: { notice: number };
+}
+export type RequestKind = keyof Requests;
+
+export interface ErrorBody {
+  type: string;
+  message: string;
+}
+
+/** A custom message from the kernel. `kind` decides which of the other fields stand. */
+export interface Message {
+  kind: string;
+  id?: number;
+  error?: ErrorBody;
+  state?: State;
+  header?: Slice;
+  parent?: number;
+  offset?: number;
+  total?: number;
+  entropy?: number;
+}
+
+/** The bytes of tokens by their ids. */
+export type Tokens = Map<number, Uint8Array>;
+
+export interface Alternatives {
+  ranks: Int32Array;
+  ids: Int32Array;
+  log_probs: Float32Array;
+  tokens: Tokens;
+}
+
+// A view may start anywhere in its message, and typed arrays need alignment: always copy.
+function bytesOf(view: DataView): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+}
+
+function elements(dtype: ColumnSpec["dtype"], view: DataView): ColumnArray<typeof dtype> {
+  const bytes = bytesOf(view);
+  if (dtype === "|u1") return bytes;
+  return dtype === "<f4" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);
+}
+
+/** Return the columns of an encoded slice by name, and the tokens that travelled with it. */
+export function decodeSlice(
+  header: Slice,
+  buffers: readonly DataView[],
+): { columns: Columns; tokens: Tokens } {
+  if (buffers.length !== COLUMNS.length + 3) {
+    throw new Error(`A slice of rows has ${COLUMNS.length + 3} buffers, not ${buffers.length}.`);
+  }
+  const columns = Object.fromEntries(
+    COLUMNS.map(({ name, dtype, width }, index) => {
+      const values = elements(dtype, buffers[index] as DataView);
+      if (values.length !== header.count * width) {
+        throw new Error(
+          `The column ${name} holds ${values.length} numbers for ${header.count} rows.`,
+        );
+      }
+      return [name, values];
+    }),
+  ) as Columns;
+  return { columns, tokens: decodeTokens(buffers.slice(COLUMNS.length)) };
+}
+
+/** Return the bytes of each token of an encoded dictionary by id. */
+export function decodeTokens(buffers: readonly DataView[]): Tokens {
+  const [ids, ends, text] = buffers;
+  const tokens: Tokens = new Map();
+  if (ids === undefined || ends === undefined || text === undefined) return tokens;
+  const stops = new Uint32Array(bytesOf(ends).buffer);
+  const bytes = bytesOf(text);
+  let start = 0;
+  for (const [index, id] of new Int32Array(bytesOf(ids).buffer).entries()) {
+    const stop = stops[index] ?? start;
+    tokens.set(id, bytes.slice(start, stop));
+    start = stop;
+  }
+  return tokens;
+}
+
+/** Return the rows of a distribution that a `distribution-response` carries. */
+export function decodeAlternatives(buffers: readonly DataView[]): Alternatives {
+  const [ranks, ids, logProbs, ...dictionary] = buffers;
+  if (ranks === undefined || ids === undefined || logProbs === undefined) {
+    throw new Error("A distribution has six buffers.");
+  }
+  return {
+    ranks: new Int32Array(bytesOf(ranks).buffer),
+    ids: new Int32Array(bytesOf(ids).buffer),
+    log_probs: new Float32Array(bytesOf(logProbs).buffer),
+    tokens: decodeTokens(dictionary),
+  };
+}

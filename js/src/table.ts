@@ -1,0 +1,65 @@
+import { COLUMNS, type ColumnName, type Columns, type Tokens } from "./protocol";
+
+const FIRST_CAPACITY = 256;
+
+type AnyColumn = Columns[ColumnName];
+
+function empty(dtype: (typeof COLUMNS)[number]["dtype"], length: number): AnyColumn {
+  if (dtype === "|u1") return new Uint8Array(length);
+  return dtype === "<f4" ? new Float32Array(length) : new Int32Array(length);
+}
+
+/** The token table: columns that only grow, and the bytes of every token that is mentioned in them. */
+export class Table {
+  readonly tokens: Tokens = new Map();
+  #length = 0;
+  #capacity = 0;
+  #columns = Object.fromEntries(
+    COLUMNS.map(({ name, dtype }) => [name, empty(dtype, 0)]),
+  ) as unknown as Columns;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  append(columns: Columns, count: number): void {
+    this.#reserve(this.#length + count);
+    for (const { name, width } of COLUMNS) {
+      this.#columns[name].set(columns[name], this.#length * width);
+    }
+    this.#length += count;
+  }
+
+  addTokens(tokens: Tokens): void {
+    for (const [id, bytes] of tokens) this.tokens.set(id, bytes);
+  }
+
+  /** The value of one column in one row. */
+  value(name: Exclude<ColumnName, "top_ids" | "top_log_probs">, row: number): number {
+    return row < this.#length ? (this.#columns[name][row] ?? Number.NaN) : Number.NaN;
+  }
+
+  /** The values of one column in one row, for the columns that are wider than one number. */
+  values<Name extends ColumnName>(name: Name, row: number): Columns[Name] {
+    const width = COLUMNS.find((column) => column.name === name)?.width ?? 1;
+    return this.#columns[name].subarray(row * width, (row + 1) * width) as Columns[Name];
+  }
+
+  /** The bytes of the token in a row. */
+  bytes(row: number): Uint8Array {
+    return this.tokens.get(this.value("token_id", row)) ?? new Uint8Array();
+  }
+
+  // Doubling keeps an append cheap however long the text has become.
+  #reserve(length: number): void {
+    if (length <= this.#capacity) return;
+    this.#capacity = Math.max(FIRST_CAPACITY, 2 * this.#capacity, length);
+    this.#columns = Object.fromEntries(
+      COLUMNS.map(({ name, dtype, width }) => {
+        const column = empty(dtype, this.#capacity * width);
+        column.set(this.#columns[name]);
+        return [name, column];
+      }),
+    ) as unknown as Columns;
+  }
+}

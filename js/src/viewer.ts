@@ -1,0 +1,137 @@
+import { Connection, type Model } from "./connection";
+import { type Alternatives, decodeAlternatives, type Settings } from "./protocol";
+import { Store } from "./store";
+import { textOf } from "./text";
+
+/** After this long the person is told what else stops a kernel. */
+const STOP_PATIENCE_MS = 1000;
+
+export interface Page extends Alternatives {
+  /** How many there are altogether. */
+  total: number;
+  /** Entropy of the distribution in bits. */
+  entropy: number;
+}
+
+/** What a person at the page can do. One for each model, shared by all its views. */
+export class Viewer {
+  readonly store = new Store();
+  readonly #connection: Connection;
+  #prompt = { key: "", text: "" };
+  #stopTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(model: Model, signal: AbortSignal) {
+    this.#connection = new Connection(model, this.store, signal);
+    signal.addEventListener("abort", () => clearTimeout(this.#stopTimer));
+  }
+
+  /** The text of the prompt that the shown path begins with. */
+  get prompt(): string {
+    const { path, table, tree, generation } = this.store;
+    const made = path.findIndex((row) => !tree.given(row));
+    const rows = made < 0 ? path : path.slice(0, made);
+    // The last row names the whole path before it, so it is enough to know whether the text is known.
+    const key = `${generation}/${rows.at(-1)}`;
+    if (key !== this.#prompt.key) {
+      this.#prompt = { key, text: textOf(rows.map((row) => table.bytes(row))) };
+    }
+    return this.#prompt.text;
+  }
+
+  /** The node that the token at a position was drawn after; null where nothing comes before it. */
+  parentOf(place: number): number | null {
+    return this.store.path[place - 1] ?? null;
+  }
+
+  generate(prompt: string): void {
+    const { settings } = this.store.state;
+    void this.#connection.request("generate", { prompt, settings });
+  }
+
+  /** Grow another continuation from a position. The next seed, or it would be the same again. */
+  regenerate(place: number): void {
+    const parent = this.parentOf(place);
+    if (parent === null) return;
+    const { settings } = this.store.state;
+    this.changeSettings({ ...settings, seed: settings.seed + 1 });
+    const request = { prompt: this.prompt, settings: this.store.state.settings, parent };
+    void this.#connection.request("generate", request);
+  }
+
+  /** Put a token, or any text, at a position. True when the kernel has taken it. */
+  async force(place: number, choice: { token_id: number } | { text: string }): Promise<boolean> {
+    const parent = this.parentOf(place);
+    if (parent === null) return false;
+    const { settings } = this.store.state;
+    const reply = await this.#connection.request("force", { parent, settings, ...choice });
+    return reply !== null;
+  }
+
+  stop(): void {
+    if (!this.store.busy) return;
+    this.store.setStopping("yes");
+    clearTimeout(this.#stopTimer);
+    this.#stopTimer = setTimeout(() => {
+      const { job } = this.store.state;
+      if (job !== null && !job.stopping) this.store.setStopping("hint");
+    }, STOP_PATIENCE_MS);
+    void this.#connection.request("stop", {}).then(() => {
+      clearTimeout(this.#stopTimer);
+      if (this.store.stopping === "hint") this.store.setStopping("yes");
+    });
+  }
+
+  undo(): void {
+    void this.#connection.request("undo", {});
+  }
+
+  redo(): void {
+    void this.#connection.request("redo", {});
+  }
+
+  /** Show the branch that ends at a row. */
+  switchTo(row: number): void {
+    const { store } = this;
+    if (store.busy || row === store.head) return;
+    store.chosenHead = row;
+    store.changed();
+    void this.#connection.request("switch", { row }).then((reply) => {
+      if (reply === null) store.chosenHead = null;
+      store.changed();
+    });
+  }
+
+  /** Look at a position of the text, or at none. */
+  select(place: number | null): void {
+    if (place === this.store.place) return;
+    this.store.look(place);
+    const row = this.store.selected;
+    this.store.sentSelection(row);
+    void this.#connection.request("select", { row });
+  }
+
+  changeSettings(settings: Settings): void {
+    this.store.state = { ...this.store.state, settings };
+    this.store.changed();
+    void this.#connection.request("settings", { settings });
+  }
+
+  dismissNotice(notice: number): void {
+    this.store.state = { ...this.store.state, notice: null };
+    this.store.changed();
+    void this.#connection.request("dismiss", { notice });
+  }
+
+  /** Ask for rows of a distribution: by rank, or those that match a text. */
+  async distribution(
+    query: { parent: number; offset: number; count: number; search?: string },
+    signal: AbortSignal,
+  ): Promise<Page | null> {
+    const reply = await this.#connection.request("distribution", query, signal);
+    if (reply === null) return null;
+    const alternatives = decodeAlternatives(reply.buffers);
+    this.store.table.addTokens(alternatives.tokens);
+    const { total = 0, entropy = Number.NaN } = reply.message;
+    return { ...alternatives, total, entropy };
+  }
+}

@@ -1,0 +1,147 @@
+import { useRef, useState } from "preact/hooks";
+import * as format from "../format";
+import { useStore, useViewer } from "../hooks";
+import { AlternativeList } from "./alternative_list";
+import { ForceForm } from "./force";
+import { type Alternative, useAlternatives } from "./use_alternatives";
+
+interface AlternativesProps {
+  prefix: string;
+  place: number;
+  row: number | null;
+  parent: number | null;
+}
+
+/** The distribution in one place: its figures, its tokens by rank, a search in all of them. */
+export function AlternativesPanel({ prefix, place, row, parent }: AlternativesProps) {
+  const viewer = useViewer();
+  const { table } = viewer.store;
+  const alternatives = useAlternatives(place, parent);
+  const { items, search, setSearch, entropy } = alternatives;
+  const [picked, setPicked] = useState<Alternative | null>(null);
+  const [text, setText] = useState("");
+  const searchField = useRef<HTMLInputElement>(null);
+  const chosen = row === null ? null : chosenIn(table, row);
+
+  async function force(choice: Alternative | string): Promise<void> {
+    const taken = await viewer.force(
+      place,
+      typeof choice === "string" ? { text: choice } : { token_id: choice.id },
+    );
+    if (!taken) return;
+    setPicked(null);
+    setText("");
+  }
+
+  if (parent === null) {
+    return (
+      <p class="itw-empty">
+        There is no context here, so there is no distribution, and this token is not scored.
+      </p>
+    );
+  }
+  return (
+    <>
+      <Figures chosen={chosen} entropy={entropy} />
+      <input
+        ref={searchField}
+        type="search"
+        class="itw-input itw-search"
+        aria-label="Search vocabulary"
+        placeholder="Search vocabulary"
+        value={search}
+        onInput={(event) => setSearch(event.currentTarget.value)}
+      />
+      <AlternativeList
+        prefix={prefix}
+        items={items}
+        chosen={chosen}
+        ranked={search === ""}
+        picked={picked}
+        onPick={(item) => {
+          setPicked(item);
+          setText("");
+        }}
+        onForce={(item) => void force(item)}
+        after={<Rest {...alternatives} />}
+      />
+      <ForceForm
+        place={place}
+        canRegenerate={row !== null}
+        picked={picked}
+        text={text}
+        onText={(typed) => {
+          setText(typed);
+          setPicked(null);
+        }}
+        onForce={() => void (text !== "" ? force(text) : picked !== null && force(picked))}
+      />
+    </>
+  );
+}
+
+function chosenIn(table: ReturnType<typeof useViewer>["store"]["table"], row: number) {
+  const bits = table.value("surprisal", row);
+  if (Number.isNaN(bits)) return null;
+  return { rank: table.value("rank", row), id: table.value("token_id", row), p: 2 ** -bits, bits };
+}
+
+function Figures({ chosen, entropy }: { chosen: Alternative | null; entropy: number }) {
+  const vocabulary = useStore((store) => store.state.model.vocabulary_size);
+  return (
+    <dl class="itw-figures">
+      {chosen !== null && (
+        <>
+          <Figure value={format.bits(chosen.bits)} unit="surprisal, bits" />
+          <Figure value={format.count(chosen.rank)} unit={`rank of ${format.count(vocabulary)}`} />
+        </>
+      )}
+      <Figure value={format.bits(entropy)} unit="entropy, bits" />
+      <Figure value={format.figure(2 ** entropy)} unit="effective choices" />
+    </dl>
+  );
+}
+
+function Figure({ value, unit }: { value: string; unit: string }) {
+  return (
+    <div>
+      <dt>{unit}</dt>
+      <dd>{value}</dd>
+    </div>
+  );
+}
+
+/** What is not listed, and the way to it. */
+function Rest(props: ReturnType<typeof useAlternatives>) {
+  const { items, search, total, waiting, answered, more } = props;
+  const busy = useStore((store) => store.busy);
+  const wait = busy ? "waiting for the kernel" : "asking the kernel …";
+  let words: string;
+  if (search !== "") {
+    if (waiting || !answered) {
+      words =
+        items.length === 0
+          ? wait
+          : `${format.plural(items.length, "match", "matches")} among the most probable; ${wait}`;
+    } else
+      words =
+        total === 0 || items.length === 0
+          ? "no token contains this"
+          : `${format.plural(total, "token")} match`;
+  } else if (waiting) words = wait;
+  else if (more === null) words = "";
+  else {
+    const rest = 1 - items.reduce((sum, { p }) => sum + p, 0);
+    words = `ranks ${format.count(items.length + 1)} – ${format.count(total)} hold ${format.percent(rest)} of the mass`;
+  }
+  return (
+    <div class="itw-rest">
+      <span role="status">{words}</span>
+      {more !== null && !waiting && answered && (
+        <button type="button" class="itw-link" onClick={more}>
+          Show more
+        </button>
+      )}
+    </div>
+  );
+}

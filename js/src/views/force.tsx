@@ -1,0 +1,73 @@
+import type { TargetedKeyboardEvent } from "preact";
+import * as format from "../format";
+import { useStore, useViewer } from "../hooks";
+import { nameOf } from "../text";
+import { Button } from "./button";
+import { refusal } from "./refusals";
+import type { Alternative } from "./use_alternatives";
+
+interface ForceProps {
+  place: number;
+  canRegenerate: boolean;
+  picked: Alternative | null;
+  text: string;
+  onText: (text: string) => void;
+  onForce: () => void;
+}
+
+/** Overrule: force what is picked or typed, or let the model try again. */
+export function ForceForm({ place, canRegenerate, picked, text, onText, onForce }: ForceProps) {
+  const viewer = useViewer();
+  const refused = useStore(refusal);
+  const greedy = useStore((store) => store.state.settings.temperature === 0);
+  const nothing = picked === null && text === "";
+  const why = refused ?? (nothing ? "Choose an alternative or type a text first." : null);
+
+  function onKeyDown(event: TargetedKeyboardEvent<HTMLInputElement>): void {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    if (why === null) onForce();
+  }
+
+  let words = "The old continuation stays as a branch of its own.";
+  if (refused !== null) words = refused;
+  else if (text === "" && picked !== null) {
+    const name = nameOf(viewer.store.table.tokens.get(picked.id) ?? new Uint8Array());
+    words = `Forcing “${name}” costs ${format.bits(picked.bits)} bits.`;
+  }
+  return (
+    <div class="itw-force">
+      <div class="itw-force-row">
+        <input
+          type="text"
+          class="itw-input itw-force-text"
+          aria-label="Force text"
+          placeholder="or type any text"
+          autocomplete="off"
+          spellcheck={false}
+          dir="auto"
+          value={text}
+          onInput={(event) => onText(event.currentTarget.value)}
+          onKeyDown={onKeyDown}
+        />
+        <Button kind="primary" refused={why} onPress={onForce}>
+          Force
+        </Button>
+      </div>
+      <p class="itw-hint">{words}</p>
+      {canRegenerate && (
+        <Button
+          refused={refused}
+          title={
+            greedy
+              ? "Greedy decoding makes the same text again."
+              : "Grow another continuation in this place, with the next seed."
+          }
+          onPress={() => viewer.regenerate(place)}
+        >
+          Regenerate from here
+        </Button>
+      )}
+    </div>
+  );
+}

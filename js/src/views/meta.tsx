@@ -1,0 +1,107 @@
+import { MEASURES, type Measure } from "../colour";
+import * as format from "../format";
+import { sameFields, useStore, useViewer } from "../hooks";
+import { Button } from "./button";
+import { refusal } from "./refusals";
+
+/** What the colours mean, what the text amounts to, and the way back. */
+export function MetaRow(props: { measure: Measure; onMeasure: (measure: Measure) => void }) {
+  const { measure, onMeasure } = props;
+  const viewer = useViewer();
+  const refused = useStore(refusal);
+  const canUndo = useStore((store) => store.state.can_undo);
+  const canRedo = useStore((store) => store.state.can_redo);
+  return (
+    <div class="itw-row itw-meta">
+      <label class="itw-legend">
+        Colour by
+        <select
+          class="itw-input"
+          value={measure.name}
+          onChange={({ currentTarget: { value } }) =>
+            onMeasure(MEASURES.find(({ name }) => name === value) ?? measure)
+          }
+        >
+          {MEASURES.map(({ name }) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <span class={`itw-legend itw-by-${measure.name}`}>
+        0 <span class="itw-ramp" role="img" aria-label="from pale to strong" /> {measure.limit}{" "}
+        {measure.unit}
+      </span>
+      <Totals />
+      <span class="itw-buttons">
+        <Button
+          kind="icon"
+          label="Undo"
+          refused={refused ?? (canUndo ? null : "There is nothing to undo.")}
+          title="Undo"
+          onPress={() => viewer.undo()}
+        >
+          <Arrow />
+        </Button>
+        <Button
+          kind="icon"
+          label="Redo"
+          refused={refused ?? (canRedo ? null : "There is nothing to redo.")}
+          title="Redo"
+          onPress={() => viewer.redo()}
+        >
+          <Arrow mirrored />
+        </Button>
+      </span>
+    </div>
+  );
+}
+
+function Totals() {
+  const { tokens, scored, bits, cost, branches } = useStore(
+    (store) => ({ ...store.tree.sums(store.head), branches: store.tree.branches.length }),
+    sameFields,
+  );
+  return (
+    <span class="itw-totals">
+      <Total value={format.count(tokens)} unit={tokens === 1 ? "new token" : "new tokens"} />
+      <Total value={format.bits(bits)} unit="bits" title="Surprisal of the new tokens together" />
+      <Total
+        name="perplexity"
+        value={scored === 0 ? "–" : format.figure(2 ** (bits / scored))}
+        title="2 to the mean surprisal of the new tokens"
+      />
+      <Total
+        name="steering cost"
+        value={format.bits(cost)}
+        unit="bits"
+        title="What was paid in bits for every choice that the model did not make by itself"
+      />
+      <Total value={format.count(branches)} unit={branches === 1 ? "branch" : "branches"} />
+    </span>
+  );
+}
+
+function Total(props: { name?: string; value: string; unit?: string; title?: string }) {
+  const { name, value, unit, title } = props;
+  return (
+    <span class="itw-total" title={title}>
+      {name !== undefined && `${name} `}
+      <b>{value}</b>
+      {unit !== undefined && ` ${unit}`}
+    </span>
+  );
+}
+
+function Arrow({ mirrored = false }: { mirrored?: boolean }) {
+  return (
+    <svg
+      class={mirrored ? "itw-icon itw-mirrored" : "itw-icon"}
+      viewBox="0 0 16 16"
+      aria-hidden="true"
+    >
+      <path d="M6.5 3 3 6.5 6.5 10M3.5 6.5H10a3.25 3.25 0 0 1 0 6.5H7" />
+    </svg>
+  );
+}

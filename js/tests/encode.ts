@@ -1,0 +1,67 @@
+import { COLUMNS, type ColumnName, type Slice } from "../src/protocol";
+
+export type Row = Record<Exclude<ColumnName, "top_ids" | "top_log_probs">, number> & {
+  top_ids: number[];
+  top_log_probs: number[];
+};
+
+const encoder = new TextEncoder();
+
+export function bytesOf(text: string | number[]): Uint8Array {
+  return typeof text === "string" ? encoder.encode(text) : new Uint8Array(text);
+}
+
+// Views into the middle of a longer buffer, at odd offsets: as they come off a websocket.
+function view(bytes: Uint8Array): DataView {
+  const shifted = new Uint8Array(bytes.length + 3);
+  shifted.set(bytes, 3);
+  return new DataView(shifted.buffer, 3, bytes.length);
+}
+
+function pack(dtype: string, values: number[]): DataView {
+  if (dtype === "|u1") return view(new Uint8Array(values));
+  const typed = dtype === "<f4" ? new Float32Array(values) : new Int32Array(values);
+  return view(new Uint8Array(typed.buffer));
+}
+
+function padded(values: number[], width: number, missing: number): number[] {
+  return Array.from({ length: width }, (_, index) => values[index] ?? missing);
+}
+
+export function encodeTokens(tokens: Iterable<[number, Uint8Array]>): DataView[] {
+  const entries = [...tokens];
+  const ends: number[] = [];
+  const bytes: number[] = [];
+  for (const [, text] of entries) {
+    bytes.push(...text);
+    ends.push(bytes.length);
+  }
+  const ids = entries.map(([id]) => id);
+  return [pack("<i4", ids), pack("<u4", ends), view(new Uint8Array(bytes))];
+}
+
+/** The buffers of rows, as `encode_slice` writes them. */
+export function encodeSlice(
+  rows: readonly Row[],
+  first: number,
+  tokens: Iterable<[number, Uint8Array]>,
+): { header: Slice; buffers: DataView[] } {
+  const buffers = COLUMNS.map(({ name, dtype, width }) => {
+    const missing = dtype === "<f4" ? Number.NaN : -1;
+    const values = rows.flatMap((row) => {
+      const value = row[name];
+      return typeof value === "number" ? [value] : padded(value, width, missing);
+    });
+    return pack(dtype, values);
+  });
+  return { header: { first, count: rows.length }, buffers: [...buffers, ...encodeTokens(tokens)] };
+}
+
+export function encodeAlternatives(
+  ranks: number[],
+  ids: number[],
+  logProbs: number[],
+  tokens: Iterable<[number, Uint8Array]>,
+): DataView[] {
+  return [pack("<i4", ranks), pack("<i4", ids), pack("<f4", logProbs), ...encodeTokens(tokens)];
+}

@@ -1,0 +1,250 @@
+import type { Settings, State } from "../src/protocol";
+import { bytesOf, encodeAlternatives, encodeSlice, type Row } from "./encode";
+import { FakeModel, type Sent } from "./fake_model";
+
+export type Piece = string | number[];
+const TOP = 50;
+const ORIGIN = { prompt: 0, sampled: 1, forced: 2, edited: 3 };
+
+const SETTINGS: Settings = {
+  max_new_tokens: 40,
+  temperature: 0.8,
+  top_k: null,
+  top_p: null,
+  min_p: null,
+  seed: 0,
+};
+
+/** A kernel with a made-up model: each token has a distribution that follows from its path alone. */
+export class FakeKernel {
+  readonly model = new FakeModel();
+  readonly rows: Row[] = [];
+  readonly vocabulary: Uint8Array[];
+  readonly #ids = new Map<string, number>();
+  readonly #known = new Set<number>();
+  readonly #undo: number[] = [];
+  readonly #redo: number[] = [];
+  state: State;
+  /** Whether requests are answered. A busy kernel can stream rows and answer nothing. */
+  answers = true;
+  /** What `tick` appends, when the model shall not choose by itself. */
+  script: Piece[] = [];
+  #sentRows = 0;
+
+  constructor(prompt: Piece[], vocabulary: Piece[] = [], size = 400) {
+    const pieces = [...prompt, ...vocabulary];
+    while (pieces.length < size) pieces.push(` word${pieces.length}`);
+    this.vocabulary = pieces.map(bytesOf);
+    for (const [id, bytes] of this.vocabulary.entries()) {
+      const key = bytes.join();
+      if (!this.#ids.has(key)) this.#ids.set(key, id);
+    }
+    this.state = {
+      version: 1,
+      seq: 1,
+      session: "first",
+      rows: 0,
+      head: -1,
+      selected: null,
+      settings: SETTINGS,
+      job: null,
+      notice: null,
+      can_undo: false,
+      can_redo: false,
+      read_only: null,
+      model: { name: "fake", vocabulary_size: this.vocabulary.length, context_length: 2048 },
+    };
+    this.model.onSend = (message) => this.#handle(message);
+    this.write(prompt, "prompt");
+    this.save();
+  }
+
+  idOf(piece: Piece): number {
+    const id = this.#ids.get(bytesOf(piece).join());
+    if (id === undefined) throw new Error(`"${String(piece)}" is no token of the fake vocabulary.`);
+    return id;
+  }
+
+  /** Append tokens after the head, without a message. */
+  write(pieces: Piece[], origin: keyof typeof ORIGIN = "sampled"): void {
+    for (const piece of pieces) this.append(this.idOf(piece), origin);
+  }
+
+  append(token_id: number, origin: keyof typeof ORIGIN): number {
+    const parent = this.state.head;
+    const scores = parent < 0 ? null : this.logProbs(parent);
+    const own = scores?.[token_id] ?? Number.NaN;
+    const order = scores === null ? [] : sorted(scores).slice(0, TOP);
+    const surprisal = -own / Math.LN2;
+    const entropy = scores?.reduce((sum, x) => sum - (Math.exp(x) * x) / Math.LN2, 0) ?? Number.NaN;
+    this.rows.push({
+      parent,
+      token_id,
+      position: parent < 0 ? 0 : (this.rows[parent]?.position ?? 0) + 1,
+      origin: ORIGIN[origin],
+      forward: this.rows.length,
+      rank: scores?.filter((other) => other > own).length ?? -1,
+      surprisal,
+      entropy,
+      varentropy: entropy,
+      surprisal_q: surprisal,
+      surprisal_s: surprisal,
+      cost: origin === "prompt" ? Number.NaN : origin === "forced" ? surprisal : 0,
+      expected_cost: origin === "prompt" ? Number.NaN : 0,
+      top_ids: order,
+      top_log_probs: order.map((id) => scores?.[id] ?? Number.NaN),
+    });
+    const last = this.rows[this.rows.length - 1] as Row;
+    last.rank += 1;
+    this.state = { ...this.state, head: this.rows.length - 1, rows: this.rows.length };
+    return this.state.head;
+  }
+
+  /** Natural log-probabilities after a row. */
+  logProbs(parent: number): number[] {
+    const { token_id, position } = this.rows[parent] as Row;
+    const scores = this.vocabulary.map((_, id) => {
+      const noise = Math.sin(1 + id * 12.9898 + token_id * 78.233 + position * 37.719) * 43758.5453;
+      return 9 * (noise - Math.floor(noise)) ** 3;
+    });
+    const all = Math.log(scores.reduce((sum, score) => sum + Math.exp(score), 0));
+    return scores.map((score) => score - all);
+  }
+
+  /** Write the traits, as the kernel does when nothing streams. */
+  save(): void {
+    const known = new Set<number>();
+    const { header, buffers } = this.#encode(0, known);
+    this.model.traits = { state: this.state, table: { seq: this.state.seq, header, buffers } };
+    for (const id of known) this.#known.add(id);
+    this.#sentRows = this.rows.length;
+  }
+
+  /** Send what is new. */
+  delta(change: Partial<State> = {}, lose = false): void {
+    this.state = { ...this.state, ...change, seq: this.state.seq + 1, rows: this.rows.length };
+    const { header, buffers } = this.#encode(this.#sentRows, this.#known);
+    this.#sentRows = this.rows.length;
+    if (!lose) this.model.emit({ kind: "delta", state: this.state, header }, buffers);
+  }
+
+  /** Let the job that runs make so many tokens. */
+  tick(count = 1): void {
+    for (let i = 0; i < count && this.state.job !== null; i++) {
+      const { job } = this.state;
+      const next = this.script.shift();
+      const scores = this.logProbs(this.state.head);
+      this.append(
+        next === undefined ? (sorted(scores)[i % 3] as number) : this.idOf(next),
+        "sampled",
+      );
+      const made = job.made + 1;
+      this.state.job = made >= job.total || job.stopping ? null : { ...job, made };
+    }
+    this.delta();
+  }
+
+  respond(request: Sent, fields: Record<string, unknown> = {}, buffers: DataView[] = []): void {
+    this.model.emit({ kind: `${request.kind}-response`, id: request.id, ...fields }, buffers);
+  }
+
+  fail(request: Sent, message: string): void {
+    this.respond(request, { error: { type: "ValueError", message } });
+  }
+
+  #encode(first: number, known: Set<number>) {
+    const rows = this.rows.slice(first);
+    const ids = new Set(rows.flatMap((row) => [row.token_id, ...row.top_ids]));
+    const fresh = [...ids].filter((id) => !known.has(id));
+    for (const id of fresh) known.add(id);
+    return encodeSlice(rows, first, this.#dictionary(fresh));
+  }
+
+  #dictionary(ids: number[]): [number, Uint8Array][] {
+    return ids.map((id) => [id, this.vocabulary[id] as Uint8Array]);
+  }
+
+  #start(kind: "generate" | "force", made: number): void {
+    this.#undo.push(this.state.head);
+    const total = this.state.settings.max_new_tokens;
+    const job = { id: this.state.seq, kind, made, total, stopping: false };
+    this.delta({ job, can_undo: true, can_redo: false });
+  }
+
+  #handle(request: Sent): void {
+    if (!this.answers) return;
+    const move = (from: number[], to: number[]) => {
+      const head = from.pop() ?? this.state.head;
+      to.push(this.state.head);
+      this.respond(request);
+      const can_undo = this.#undo.length > 0;
+      this.delta({ head, can_undo, can_redo: this.#redo.length > 0 });
+    };
+    switch (request.kind) {
+      case "generate":
+        if (typeof request["parent"] === "number") this.state.head = request["parent"];
+        this.state.settings = request["settings"] as Settings;
+        this.respond(request);
+        return this.#start("generate", 0);
+      case "force": {
+        this.respond(request);
+        this.#undo.push(this.state.head);
+        this.state.head = request["parent"] as number;
+        const id = request["token_id"] ?? this.idOf(request["text"] as string);
+        this.append(id as number, "forced");
+        return this.#start("force", 1);
+      }
+      case "stop":
+        this.respond(request);
+        if (this.state.job !== null) this.delta({ job: { ...this.state.job, stopping: true } });
+        return;
+      case "undo":
+        return move(this.#undo, this.#redo);
+      case "redo":
+        return move(this.#redo, this.#undo);
+      case "switch":
+        this.respond(request);
+        return this.delta({ head: request["row"] as number });
+      case "select":
+        this.respond(request);
+        return this.delta({ selected: request["row"] as number | null });
+      case "settings":
+        this.respond(request);
+        return this.delta({ settings: request["settings"] as Settings });
+      case "dismiss":
+        this.respond(request);
+        return this.delta({ notice: null });
+      case "snapshot": {
+        const { header, buffers } = this.#encode(0, new Set());
+        return this.respond(request, { state: this.state, header }, buffers);
+      }
+      case "distribution":
+        return this.#distribution(request);
+    }
+  }
+
+  #distribution(request: Sent): void {
+    const { parent, search, offset, count } = request as unknown as {
+      parent: number;
+      search?: string;
+      offset: number;
+      count: number;
+    };
+    const scores = this.logProbs(parent);
+    const order = sorted(scores);
+    const decoder = new TextDecoder();
+    const found = order.filter((id) => decoder.decode(this.vocabulary[id]).includes(search ?? ""));
+    const ids = found.slice(offset, offset + count);
+    const buffers = encodeAlternatives(
+      ids.map((id) => order.indexOf(id) + 1),
+      ids,
+      ids.map((id) => scores[id] as number),
+      this.#dictionary(ids),
+    );
+    this.respond(request, { parent, offset, total: found.length, entropy: 4.5 }, buffers);
+  }
+}
+
+function sorted(scores: readonly number[]): number[] {
+  return [...scores.keys()].sort((a, b) => (scores[b] as number) - (scores[a] as number));
+}

@@ -1,0 +1,38 @@
+import type { Message, Traits } from "../src/protocol";
+
+type Listener = (content: unknown, buffers: DataView[]) => void;
+export type Sent = { kind: string; id: number } & Record<string, unknown>;
+
+/** The model that a host hands to a widget, with what was sent in place of a kernel. */
+export class FakeModel {
+  readonly listeners = new Set<Listener>();
+  readonly sent: Sent[] = [];
+  onSend: (message: Sent) => void = () => {};
+  traits: Partial<Traits> = {};
+
+  get<Name extends keyof Traits>(name: Name): Traits[Name] {
+    return this.traits[name] as Traits[Name];
+  }
+
+  on(event: string, listener: Listener): void {
+    if (event === "msg:custom") this.listeners.add(listener);
+  }
+
+  off(_event?: string | null, listener?: Listener | null): void {
+    if (listener) this.listeners.delete(listener);
+  }
+
+  send(content: Sent): void {
+    this.sent.push(structuredClone(content));
+    this.onSend(content);
+  }
+
+  /** A custom message from the kernel. */
+  emit(content: Message | Record<string, unknown>, buffers: DataView[] = []): void {
+    for (const listener of [...this.listeners]) listener(structuredClone(content), buffers);
+  }
+
+  last(kind: string): Sent | undefined {
+    return this.sent.filter((message) => message.kind === kind).at(-1);
+  }
+}
