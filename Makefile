@@ -21,7 +21,8 @@ with_browser := browser="$$($(python) tools/browser.py)" && ITWIDGETS_CHROMIUM="
 # Jupyter refuses to run as root without being told; without a display it prints its address.
 is_root := $(filter 0,$(shell id -u))
 has_display := $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname))
-jupyter_lab := $(python) -m jupyterlab $(if $(is_root),--allow-root) $(if $(has_display),,--no-browser)
+jupyter_lab := $(python) -m jupyterlab --LabApp.default_url=/lab/tree/$(notebook) \
+	$(if $(is_root),--allow-root) $(if $(has_display),,--no-browser)
 
 # The kernel of this environment, even if the user has installed another one of the same name.
 export JUPYTER_PREFER_ENV_PATH := 1
@@ -30,7 +31,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 
 .PHONY: lab test help
 lab: setup ## Open the first notebook in JupyterLab
-	$(jupyter_lab) $(notebook)
+	$(jupyter_lab)
 
 test: lint types test-js test-python test-notebooks test-browser ## Run everything that must hold
 
@@ -68,9 +69,10 @@ test-browser: setup ## Test the widgets in a real JupyterLab
 ##@ Development
 
 .PHONY: hot format screenshots wheel constraints clean distclean
+# The watcher's bundle is large and must not be shipped: it goes when the watcher goes.
 hot: setup ## Open JupyterLab; a change under js/src shows at once
-	node js/build.mjs --watch & watcher=$$!; trap 'kill $$watcher' EXIT; \
-	ANYWIDGET_HMR=1 $(jupyter_lab) $(notebook)
+	node js/build.mjs --watch & watcher=$$!; trap 'kill $$watcher; rm -rf itwidgets/static' EXIT; \
+	ANYWIDGET_HMR=1 $(jupyter_lab)
 
 format: setup ## Mend format and imports of Python and TypeScript
 	$(python) -m ruff check --fix
