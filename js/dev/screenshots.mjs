@@ -45,4 +45,4 @@ for (const [theme, width] of [
   await page.close();
 }
 await browser.close();
-console.log(`screenshots are in ${folder}`);
+console.warn(`screenshots are in ${folder}`);

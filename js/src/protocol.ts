@@ -49,7 +49,7 @@ export interface Settings {
 
 export interface Job {
   id: number;
-  kind: "generate" | "force";
+  kind: "prompt" | "generate" | "force";
   made: number;
   total: number;
   stopping: boolean;
@@ -74,6 +74,7 @@ export interface State {
   rows: number;
   head: number;
   selected: number | null;
+  prompt: string;
   settings: Settings;
   job: Job | null;
   notice: Notice | null;

@@ -12,6 +12,7 @@ const UNKNOWN: State = {
   rows: 0,
   head: -1,
   selected: null,
+  prompt: "",
   settings: { max_new_tokens: 40, temperature: 1, top_k: null, top_p: null, min_p: null, seed: 0 },
   job: null,
   notice: null,

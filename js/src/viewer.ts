@@ -1,7 +1,6 @@
 import { Connection, type Model } from "./connection";
 import { type Alternatives, decodeAlternatives, type Settings } from "./protocol";
 import { Store } from "./store";
-import { textOf } from "./text";
 
 /** After this long the person is told what else stops a kernel. */
 const STOP_PATIENCE_MS = 1000;
@@ -17,25 +16,11 @@ export interface Page extends Alternatives {
 export class Viewer {
   readonly store = new Store();
   readonly #connection: Connection;
-  #prompt = { key: "", text: "" };
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(model: Model, signal: AbortSignal) {
     this.#connection = new Connection(model, this.store, signal);
     signal.addEventListener("abort", () => clearTimeout(this.#stopTimer));
-  }
-
-  /** The text of the prompt that the shown path begins with. */
-  get prompt(): string {
-    const { path, table, tree, generation } = this.store;
-    const made = path.findIndex((row) => !tree.given(row));
-    const rows = made < 0 ? path : path.slice(0, made);
-    // The last row names the whole path before it, so it is enough to know whether the text is known.
-    const key = `${generation}/${rows.at(-1)}`;
-    if (key !== this.#prompt.key) {
-      this.#prompt = { key, text: textOf(rows.map((row) => table.bytes(row))) };
-    }
-    return this.#prompt.text;
   }
 
   /** The node that the token at a position was drawn after; null where nothing comes before it. */
@@ -52,10 +37,10 @@ export class Viewer {
   regenerate(place: number): void {
     const parent = this.parentOf(place);
     if (parent === null) return;
-    const { settings } = this.store.state;
-    this.changeSettings({ ...settings, seed: settings.seed + 1 });
-    const request = { prompt: this.prompt, settings: this.store.state.settings, parent };
-    void this.#connection.request("generate", request);
+    const { prompt, settings: before } = this.store.state;
+    const settings = { ...before, seed: before.seed + 1 };
+    this.changeSettings(settings);
+    void this.#connection.request("generate", { prompt, settings, parent });
   }
 
   /** Put a token, or any text, at a position. True when the kernel has taken it. */

@@ -22,6 +22,7 @@ export class FakeKernel {
   readonly vocabulary: Uint8Array[];
   readonly #ids = new Map<string, number>();
   readonly #known = new Set<number>();
+  readonly #named: number;
   readonly #undo: number[] = [];
   readonly #redo: number[] = [];
   state: State;
@@ -33,6 +34,7 @@ export class FakeKernel {
 
   constructor(prompt: Piece[], vocabulary: Piece[] = [], size = 400) {
     const pieces = [...prompt, ...vocabulary];
+    this.#named = pieces.length;
     while (pieces.length < size) pieces.push(` word${pieces.length}`);
     this.vocabulary = pieces.map(bytesOf);
     for (const [id, bytes] of this.vocabulary.entries()) {
@@ -46,6 +48,7 @@ export class FakeKernel {
       rows: 0,
       head: -1,
       selected: null,
+      prompt: prompt.filter((piece) => typeof piece === "string").join(""),
       settings: SETTINGS,
       job: null,
       notice: null,
@@ -103,9 +106,12 @@ export class FakeKernel {
   /** Natural log-probabilities after a row. */
   logProbs(parent: number): number[] {
     const { token_id, position } = this.rows[parent] as Row;
+    const { length } = this.vocabulary;
     const scores = this.vocabulary.map((_, id) => {
       const noise = Math.sin(1 + id * 12.9898 + token_id * 78.233 + position * 37.719) * 43758.5453;
-      return 9 * (noise - Math.floor(noise)) ** 3;
+      const luck = noise - Math.floor(noise);
+      // As in a real vocabulary, few are probable; those named by hand oftener than the fillers.
+      return -1.6 * Math.log(1 + luck * length * (id < this.#named ? 0.01 : 1));
     });
     const all = Math.log(scores.reduce((sum, score) => sum + Math.exp(score), 0));
     return scores.map((score) => score - all);
@@ -182,45 +188,56 @@ export class FakeKernel {
     };
     switch (request.kind) {
       case "generate":
-        if (typeof request["parent"] === "number") this.state.head = request["parent"];
-        this.state.settings = request["settings"] as Settings;
+        if (typeof request.parent === "number") this.state.head = request.parent;
+        this.state.settings = request.settings as Settings;
         this.respond(request);
-        return this.#start("generate", 0);
+        this.#start("generate", 0);
+        break;
       case "force": {
         this.respond(request);
         this.#undo.push(this.state.head);
-        this.state.head = request["parent"] as number;
-        const id = request["token_id"] ?? this.idOf(request["text"] as string);
+        this.state.head = request.parent as number;
+        const id = request.token_id ?? this.idOf(request.text as string);
         this.append(id as number, "forced");
-        return this.#start("force", 1);
+        this.#start("force", 1);
+        break;
       }
       case "stop":
         this.respond(request);
         if (this.state.job !== null) this.delta({ job: { ...this.state.job, stopping: true } });
-        return;
+        break;
       case "undo":
-        return move(this.#undo, this.#redo);
+        move(this.#undo, this.#redo);
+        break;
       case "redo":
-        return move(this.#redo, this.#undo);
+        move(this.#redo, this.#undo);
+        break;
       case "switch":
-        this.respond(request);
-        return this.delta({ head: request["row"] as number });
+        this.#answer(request, { head: request.row as number });
+        break;
       case "select":
-        this.respond(request);
-        return this.delta({ selected: request["row"] as number | null });
+        this.#answer(request, { selected: request.row as number | null });
+        break;
       case "settings":
-        this.respond(request);
-        return this.delta({ settings: request["settings"] as Settings });
+        this.#answer(request, { settings: request.settings as Settings });
+        break;
       case "dismiss":
-        this.respond(request);
-        return this.delta({ notice: null });
+        this.#answer(request, { notice: null });
+        break;
       case "snapshot": {
         const { header, buffers } = this.#encode(0, new Set());
-        return this.respond(request, { state: this.state, header }, buffers);
+        this.respond(request, { state: this.state, header }, buffers);
+        break;
       }
       case "distribution":
-        return this.#distribution(request);
+        this.#distribution(request);
+        break;
     }
+  }
+
+  #answer(request: Sent, change: Partial<State>): void {
+    this.respond(request);
+    this.delta(change);
   }
 
   #distribution(request: Sent): void {

@@ -1,7 +1,22 @@
 import type { Message, Traits } from "../src/protocol";
 
 type Listener = (content: unknown, buffers: DataView[]) => void;
-export type Sent = { kind: string; id: number } & Record<string, unknown>;
+
+/** A request as the kernel sees it. */
+export interface Sent {
+  kind: string;
+  id: number;
+  prompt?: unknown;
+  settings?: unknown;
+  parent?: unknown;
+  token_id?: unknown;
+  text?: unknown;
+  row?: unknown;
+  notice?: unknown;
+  offset?: unknown;
+  count?: unknown;
+  search?: unknown;
+}
 
 /** The model that a host hands to a widget, with what was sent in place of a kernel. */
 export class FakeModel {

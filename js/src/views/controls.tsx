@@ -1,6 +1,6 @@
 import type { TargetedKeyboardEvent } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { count } from "../format";
+import { count, plural } from "../format";
 import { sameFields, useStore, useViewer } from "../hooks";
 import { Button } from "./button";
 import { refusal } from "./refusals";
@@ -14,7 +14,7 @@ export function Controls({ prefix }: { prefix: string }) {
   const { settings } = useStore((store) => store.state);
   const { running, made, total, stopping } = useStore(
     ({ state: { job }, stopping }) => ({
-      running: job !== null,
+      running: job?.kind ?? null,
       made: job?.made ?? 0,
       total: job?.total ?? 0,
       stopping: job !== null && (job.stopping || stopping !== "no"),
@@ -24,7 +24,7 @@ export function Controls({ prefix }: { prefix: string }) {
   const [open, setOpen] = useState(false);
   const [bad, setBad] = useState(false);
   // The field follows the text that is shown until the person writes something else into it.
-  const shown = useStore(() => viewer.prompt);
+  const shown = useStore((store) => store.state.prompt);
   const [draft, setDraft] = useState<string | null>(null);
   const fields = `${prefix}-sampling`;
 
@@ -51,7 +51,7 @@ export function Controls({ prefix }: { prefix: string }) {
           Generate
         </Button>
         <Button
-          refused={running ? null : "Nothing is running."}
+          refused={running !== null ? null : "Nothing is running."}
           onPress={() => viewer.stop()}
           label="Stop"
         >
@@ -69,9 +69,11 @@ export function Controls({ prefix }: { prefix: string }) {
           Sampling
         </button>
         <span class="itw-summary">{summary(settings)}</span>
-        {running && (
+        {running !== null && (
           <span class="itw-made">
-            {count(made)} of {count(total)} tokens
+            {running === "prompt"
+              ? "reading the prompt"
+              : `${count(made)} of ${plural(total, "token")}`}
           </span>
         )}
       </div>

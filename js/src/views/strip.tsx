@@ -68,14 +68,13 @@ function draw(canvas: HTMLCanvasElement, store: Store, limit: number): void {
   if (pen === null || width === 0) return;
   pen.scale(ratio, ratio);
   const style = getComputedStyle(canvas);
-  const colour = (name: string) => style.getPropertyValue(name);
   const step = barWidth(width, path.length);
   const gap = step > 4 ? 1 : 0;
   const y = (bits: number) => HEIGHT * (1 - Math.min(1, bits / limit));
 
   // Where tokens are narrower than a pixel, the highest of each pixel stands for all in it.
   const stride = Math.max(1, Math.floor(1 / step));
-  pen.fillStyle = colour("--itw-heat");
+  pen.fillStyle = style.color;
   for (let place = 0; place < path.length; place += stride) {
     let highest = Number.NaN;
     for (let i = place; i < Math.min(path.length, place + stride); i++) {
@@ -90,7 +89,7 @@ function draw(canvas: HTMLCanvasElement, store: Store, limit: number): void {
   }
 
   pen.globalAlpha = 1;
-  pen.strokeStyle = colour("--itw-cool");
+  pen.strokeStyle = style.caretColor;
   pen.lineWidth = 1.5;
   pen.beginPath();
   let down = false;
@@ -109,7 +108,7 @@ function draw(canvas: HTMLCanvasElement, store: Store, limit: number): void {
 
   const { place } = store;
   if (place !== null && place < path.length) {
-    pen.fillStyle = colour("--itw-cool");
+    pen.fillStyle = style.caretColor;
     pen.fillRect(place * step, HEIGHT - 2, Math.max(3, step - gap), 2);
   }
 }

@@ -262,7 +262,9 @@ function addText(option: HTMLElement, piece: Piece): void {
   for (const part of piece.text.split(MARKED)) {
     if (part === "") continue;
     const mark = MARKED.test(part) ? markOf(part) : null;
-    option.append(mark === null ? part : marked(part, mark, "itw-mark"));
+    // A newline and a tab keep their width; any other character of the kind shows as its mark alone.
+    const shape = part === "\n" || part === "\t" ? "itw-mark" : "itw-mark itw-control";
+    option.append(mark === null ? part : marked(part, mark, shape));
   }
 }
 
