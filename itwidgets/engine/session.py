@@ -65,7 +65,7 @@ class Session(TreeView):
         self.identity = identity
         self.read_only = read_only
         self._engine = engine
-        self._job: Generation | None = None
+        self._jobs: list[Generation] = []
         self._starting = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._first_prompt: list[int] = []
@@ -89,8 +89,7 @@ class Session(TreeView):
     @property
     def running(self) -> Generation | None:
         """The job that is growing the session now."""
-        job = self._job
-        return job if job is not None and not job.done else None
+        return next((job for job in reversed(self._jobs) if not job.done), None)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the whole tree to one JSON file, which :func:`itwidgets.open` reads."""
@@ -127,7 +126,7 @@ class Session(TreeView):
         ...     print(node.text, node.surprisal)
         """
         chosen = GREEDY if program is None else Program() >> program
-        return self.grow(self._history.head, [], Recipe(chosen, seed, max_new_tokens))
+        return self.grow(None, [], Recipe(chosen, seed, max_new_tokens))
 
     def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Node:
         """Put other tokens at a place: a new branch, to which the head moves. The old one stays.
@@ -175,6 +174,11 @@ class Session(TreeView):
         lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
         return self.engine.submit(lane, Job("distribution", body))
 
+    def stop(self) -> None:
+        """Stop what grows the session, at the next token; what was made stays."""
+        for job in self._jobs:
+            job.cancel()
+
     # ---------------------------------------------------------------- moving
 
     def switch(self, to: Node | Branch) -> Node:
@@ -212,7 +216,7 @@ class Session(TreeView):
 
     def grow(
         self,
-        parent: int,
+        parent: int | None,
         forced: Sequence[int],
         recipe: Recipe | None,
         prompt: Sequence[int] | None = None,
@@ -221,16 +225,17 @@ class Session(TreeView):
 
         Parameters
         ----------
+        parent
+            Row to grow from; ``None`` is the head when the job begins.
         prompt
-            Token ids to grow from in place of ``parent``.
+            Token ids to make current first.
         """
         total = len(forced) + (recipe.max_new_tokens if recipe else 0)
 
         def steps(job: Generation) -> Steps[None]:
-            row = parent
             if prompt is not None:
                 yield from self._prompt_steps(prompt)
-                row = self._history.head
+            row = self._history.head if parent is None else parent
             row = yield from generation.force(self._branching, job, row, forced)
             if recipe is not None:
                 yield from generation.generate(self._branching, job, row, recipe)
@@ -268,12 +273,13 @@ class Session(TreeView):
             self._require_idle(kind)
             job = Generation(kind, total, body)
             job.on_done(self._notify)
-            self._job = self.engine.submit(self.id, job)
-        return job
+            self._jobs = [other for other in self._jobs if not other.done] + [job]
+            return self.engine.submit(self.id, job)
 
     def _require_idle(self, action: str) -> None:
         job = self.running
-        if job is not None:
+        # What is asked for while the prompt is read is done after it.
+        if job is not None and job.kind != "prompt":
             raise BusyError(
                 f"cannot {action} while the session is growing ({len(job.nodes)} of {job.total} tokens): "
                 "stop that job or wait for it"

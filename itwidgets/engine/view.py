@@ -108,6 +108,8 @@ class TreeView:
             self._require_own(position)
             return position.parent.row if position.parent else -1
         path = self._path
+        if not path:
+            raise ValueError("the session has read no prompt yet: give it one first")
         return path[self._index(position, path) - 1]
 
     def node_at(self, position: int | Node) -> Node:

@@ -128,17 +128,17 @@ class TokenStream(anywidget.AnyWidget):
             A token id, several, or any text of one or more tokens.
         """
         token_ids = self.session.engine.vocabulary.token_ids(tokens)
+        self._await_prompt()
         return self.start(parent=self.session.parent_of(position), forced=token_ids)
 
     def stop(self) -> None:
         """Stop what is running at the next token; what was made stays."""
-        job = self.session.running
-        if job is not None:
-            job.cancel()
-            self.link.changed()
+        self.session.stop()
+        self.link.changed()
 
     def select(self, position: int | Node | None) -> None:
         """Select a token, by its position among the new tokens or as a node; ``None`` selects nothing."""
+        self._await_prompt()
         self.select_row(None if position is None else self.session.node_at(position).row)
 
     @property
@@ -173,22 +173,23 @@ class TokenStream(anywidget.AnyWidget):
         settings = settings or self._settings
         session = self.session
         recipe = recipe_of(settings, program)
-        head = session.head
-        edited = None
-        if prompt is not None and parent is None:
-            token_ids = self._prompts.get(prompt) or session.encode(prompt)
-            if token_ids != session.token_ids[: session.prompt_length]:
-                edited, self._prompts = token_ids, {**self._prompts, prompt: token_ids}
-        if parent is None and edited is None and head is not None and session.has_ended:
+        edited = None if prompt is None or parent is not None else self._edited(prompt)
+        if parent is None and edited is None and session.has_ended:
             raise ValueError(
-                f"the model ended this text with {head.text!r}: "
-                "select a token and force another, or edit the prompt"
+                "the model ended this text: select a token and force another, or edit the prompt"
             )
-        row = parent if parent is not None else head.row if head is not None else -1
-        job = session.grow(row, forced, recipe, prompt=edited)
+        job = session.grow(parent, forced, recipe, prompt=edited)
         # The first token of a new branch takes the place of the one that was selected.
         self._following = job if parent is not None else None
         return self._watched(job)
+
+    def _edited(self, prompt: str) -> list[int] | None:
+        """Token ids of the prompt field, if they are not those of the current branch."""
+        token_ids = self._prompts.get(prompt) or self.session.encode(prompt)
+        if token_ids == self.session.token_ids[: self.session.prompt_length]:
+            return None
+        self._prompts = {**self._prompts, prompt: token_ids}
+        return token_ids
 
     def select_row(self, row: int | None) -> None:
         """Select a row of the tree."""
@@ -218,6 +219,11 @@ class TokenStream(anywidget.AnyWidget):
         return self._page.snapshot(self._state())
 
     # ---------------------------------------------------------------- parts
+
+    def _await_prompt(self) -> None:
+        job = self.session.running
+        if job is not None and job.kind == "prompt":
+            job.wait()
 
     def _watched(self, job: Generation) -> Generation:
         def ended() -> None:
