@@ -105,7 +105,7 @@ distclean: clean ## Remove the environments as well
 setup: .venv/.installed $(bundle) ## Install everything and build the front end
 
 $(python):
-	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(is_new_enough)' || \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(is_new_enough)' 2>/dev/null || \
 		{ echo "itwidgets needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	"$(PYTHON)" -m venv .venv || { rm -rf .venv; exit 1; }
 

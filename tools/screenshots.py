@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.browser.lab import Theme
 
 NOTEBOOK = "notebooks/01_first_look.ipynb"
-TOKEN = 5  # the one that is selected, so that the picture shows its alternatives
+TOKEN = 12  # a new one; selected, so that the picture shows its alternatives
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
