@@ -113,30 +113,14 @@ function Figure({ value, unit }: { value: string; unit: string }) {
 
 /** What is not listed, and the way to it. */
 function Rest(props: ReturnType<typeof useAlternatives>) {
-  const { items, search, total, waiting, answered, more } = props;
-  const busy = useStore((store) => store.busy);
-  const wait = busy ? "waiting for the kernel" : "asking the kernel …";
-  let words: string;
-  if (search !== "") {
-    if (waiting || !answered) {
-      words =
-        items.length === 0
-          ? wait
-          : `${format.plural(items.length, "match", "matches")} among the most probable; ${wait}`;
-    } else
-      words =
-        total === 0 || items.length === 0
-          ? "no token contains this"
-          : `${format.plural(total, "token")} match`;
-  } else if (waiting) words = wait;
-  else if (more === null) words = "";
-  else {
-    const rest = 1 - items.reduce((sum, { p }) => sum + p, 0);
-    words = `ranks ${format.count(items.length + 1)} – ${format.count(total)} hold ${format.percent(rest)} of the mass`;
-  }
+  const { waiting, answered, more } = props;
+  const wait = useStore(({ busy, unanswered }) => {
+    if (unanswered) return "the kernel does not answer";
+    return busy ? "waiting for the kernel" : "asking the kernel …";
+  });
   return (
     <div class="itw-rest">
-      <span role="status">{words}</span>
+      <span role="status">{restOf(props, wait)}</span>
       {more !== null && !waiting && answered && (
         <button type="button" class="itw-link" onClick={more}>
           Show more
@@ -144,4 +128,22 @@ function Rest(props: ReturnType<typeof useAlternatives>) {
       )}
     </div>
   );
+}
+
+function restOf(props: ReturnType<typeof useAlternatives>, wait: string): string {
+  const { items, search, total, waiting, answered, more } = props;
+  if (search === "") {
+    if (waiting) return wait;
+    if (more === null) return "";
+    const mass = format.percent(1 - items.reduce((sum, { p }) => sum + p, 0));
+    const [from, to] = [format.count(items.length + 1), format.count(total)];
+    return `ranks ${from} – ${to} hold ${mass} of the mass`;
+  }
+  if (!answered) {
+    if (items.length === 0) return wait;
+    return `${format.plural(items.length, "match", "matches")} among the most probable; ${wait}`;
+  }
+  if (waiting) return wait;
+  if (total === 0) return "no token contains this";
+  return total === 1 ? "1 token matches" : `${format.count(total)} tokens match`;
 }

@@ -44,7 +44,7 @@ export function Branches({ prefix }: { prefix: string }) {
     <section class="itw-branches" aria-label="All branches">
       <div class="itw-branch itw-branch-head" aria-hidden="true">
         <span>Branches</span>
-        <span>own tokens</span>
+        <span title="Tokens that the branch does not share">tokens</span>
         <span>bits</span>
         <span>cost</span>
       </div>

@@ -1,9 +1,9 @@
-import type { TargetedKeyboardEvent } from "preact";
+import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
-import { nameOf } from "../text";
 import { Button } from "./button";
 import { refusal } from "./refusals";
+import { TokenLabel } from "./token_label";
 import type { Alternative } from "./use_alternatives";
 
 interface ForceProps {
@@ -29,11 +29,15 @@ export function ForceForm({ place, canRegenerate, picked, text, onText, onForce 
     if (why === null) onForce();
   }
 
-  let words = "The old continuation stays as a branch of its own.";
+  let words: ComponentChildren = "The old continuation stays as a branch of its own.";
   if (refused !== null) words = refused;
   else if (text === "" && picked !== null) {
-    const name = nameOf(viewer.store.table.tokens.get(picked.id) ?? new Uint8Array());
-    words = `Forcing “${name}” costs ${format.bits(picked.bits)} bits.`;
+    const label = <TokenLabel bytes={viewer.store.table.tokens.get(picked.id)} />;
+    words = (
+      <>
+        Forcing {label} costs {format.bits(picked.bits)} bits.
+      </>
+    );
   }
   return (
     <div class="itw-force">

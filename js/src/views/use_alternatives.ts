@@ -80,8 +80,7 @@ export function useAlternatives(place: number, parent: number | null) {
   useEffect(() => () => current.current?.abort(), []);
 
   const vocabulary = viewer.store.state.model.vocabulary_size;
-  const complete = loaded.search === search && loaded.total > 0;
-  const total = search === "" || !complete ? vocabulary : loaded.total;
+  const total = search !== "" && loaded.search === search ? loaded.total : vocabulary;
   return {
     items,
     search,
