@@ -154,9 +154,7 @@ class Notebook:
         seconds : float
             How long to wait at most.
         """
-        self.page.evaluate(
-            f"([index]) => {{ {CELLS}.activeCellIndex = index; }}", [self._at(index)]
-        )
+        self.page.evaluate(f"([index]) => {{ {CELLS}.activeCellIndex = index; }}", [self._at(index)])
         self._start("notebook:run-cell")
         if not wait:
             return ""
@@ -259,11 +257,7 @@ class Notebook:
     def _kernel_is_idle(self) -> bool:
         # The page's own indicator says idle even before there is a session at all.
         kernel = self.lab.kernel(self.path)
-        return (
-            kernel is not None
-            and kernel["execution_state"] == "idle"
-            and kernel["connections"] >= 1
-        )
+        return kernel is not None and kernel["execution_state"] == "idle" and kernel["connections"] >= 1
 
     def _prompts(self) -> list[str]:
         prompts = self.page.locator(".jp-Notebook .jp-InputPrompt").all_inner_texts()

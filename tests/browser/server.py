@@ -118,9 +118,7 @@ class LabServer:
         """Write a notebook of code cells; give back its path."""
         notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
             cells=[nbformat.v4.new_code_cell(source) for source in cells],  # type: ignore[no-untyped-call]
-            metadata={
-                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}
-            },
+            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
         )
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)

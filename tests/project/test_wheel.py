@@ -17,9 +17,7 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """Build the wheel and list the files in it."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
-    result = subprocess.run(
-        [*command, str(ROOT)], capture_output=True, text=True, timeout=240, check=False
-    )
+    result = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, timeout=240, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     (wheel,) = folder.glob("itwidgets-*.whl")
     with zipfile.ZipFile(wheel) as archive:
