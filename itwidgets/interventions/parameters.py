@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 
@@ -9,6 +11,12 @@ def check_whole(name: str, value: Any, *, least: int) -> None:
     """Refuse what is not a whole number of at least ``least``; truth values are not numbers here."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
+
+
+def check_number(name: str, value: Any, holds: Callable[[Any], bool], accepted: str) -> None:
+    """Refuse what is not a number for which ``holds`` is true; truth values are not numbers here."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not holds(value):
+        raise ValueError(f"{name} is {value!r}, but must be {accepted}")
 
 
 def check_seed(seed: Any) -> None:

@@ -89,15 +89,23 @@ class Program:
         data = json.loads(text)
         if not isinstance(data, Mapping) or data.get("version") != JSON_VERSION:
             raise ValueError(f"the text is no program of version {JSON_VERSION}: {text[:60]!r}")
-        return cls(tuple(_operator(entry) for entry in data["operators"]))
+        entries = data.get("operators")
+        if not isinstance(entries, list):
+            raise ValueError(f"operators is {entries!r}, but must be a list")
+        return cls(tuple(_operator(entry) for entry in entries))
 
 
-def _operator(entry: Mapping[str, Any]) -> Operator:
+def _operator(entry: Any) -> Operator:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"an operator is {entry!r}, but must be an object that names it")
     name = entry.get("operator")
     kind = Operator.by_name.get(str(name))
     if kind is None:
         raise ValueError(f"unknown operator {name!r}: accepted are {', '.join(sorted(Operator.by_name))}")
-    return kind(**{key: value for key, value in entry.items() if key != "operator"})
+    try:
+        return kind(**{key: value for key, value in entry.items() if key != "operator"})
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"operator {name!r} cannot be read: {error}") from None
 
 
 GREEDY = Program((Greedy(),))

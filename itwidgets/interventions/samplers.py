@@ -10,12 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from itwidgets.interventions.operators import Operator, Step, excluding
-from itwidgets.interventions.parameters import check_whole
-
-
-def _require(name: str, value: float, holds: bool, accepted: str) -> None:
-    if not holds:
-        raise ValueError(f"{name} is {value}, but must be {accepted}")
+from itwidgets.interventions.parameters import check_number, check_whole
 
 
 @dataclass(frozen=True)
@@ -32,7 +27,7 @@ class Temperature(Operator):
     stage = "sampler"
 
     def __post_init__(self) -> None:
-        _require("temperature", self.temperature, 0 < self.temperature < float("inf"), "above 0")
+        check_number("temperature", self.temperature, lambda t: 0 < t < float("inf"), "above 0")
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the tempered row."""
@@ -63,7 +58,7 @@ class TopP(Operator):
     stage = "sampler"
 
     def __post_init__(self) -> None:
-        _require("p", self.p, 0 < self.p <= 1, "above 0 and at most 1")
+        check_number("p", self.p, lambda p: 0 < p <= 1, "above 0 and at most 1")
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with the tail excluded; the best token always stays."""
@@ -83,7 +78,7 @@ class MinP(Operator):
     stage = "sampler"
 
     def __post_init__(self) -> None:
-        _require("p", self.p, 0 <= self.p <= 1, "between 0 and 1")
+        check_number("p", self.p, lambda p: 0 <= p <= 1, "between 0 and 1")
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with improbable tokens excluded."""
