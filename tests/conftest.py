@@ -1,0 +1,32 @@
+"""Fixtures of all unit tests: the embedded model, and tiny random ones that tests share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import itwidgets
+from itwidgets import Engine
+from tests.models import tiny_engine
+
+# The same examples in every run, so that a red test is red again. More of them: HYPOTHESIS_PROFILE=long.
+settings.register_profile("short", max_examples=50, deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "long", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("short")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Engine:
+    """Give the embedded model; it is converted into the user's cache on the first run."""
+    return itwidgets.load()
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Callable[[str], Engine]:
+    """Give the tiny engine of a kind, made once: for tests that leave no trace on it."""
+    return functools.cache(tiny_engine)
