@@ -1,6 +1,7 @@
 // How numbers are written, everywhere alike.
 
 const whole = new Intl.NumberFormat("en");
+const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
 export function count(value: number): string {
   return whole.format(value);
@@ -10,7 +11,7 @@ export function bits(value: number): string {
   if (Number.isNaN(value)) return "–";
   if (!Number.isFinite(value)) return "∞";
   // A hair below zero is rounding, and "-0.00" would look like a finding.
-  const text = value.toFixed(2);
+  const text = exact.format(value);
   return text === "-0.00" ? "0.00" : text;
 }
 

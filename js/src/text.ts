@@ -131,8 +131,6 @@ export function markOf(character: string): string | null {
   if (character === " ") return "·";
   if (character === "\n") return "⏎";
   if (character === "\t") return "⇥";
-  if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-  if (code === 0x7f) return "␡";
   return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
 }
 

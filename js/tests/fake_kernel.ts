@@ -134,6 +134,19 @@ export class FakeKernel {
     if (!lose) this.model.emit({ kind: "delta", state: this.state, header }, buffers);
   }
 
+  /** Begin another session in place of this one. */
+  restart(session: string, prompt: string[]): void {
+    this.rows.length = 0;
+    this.#sentRows = 0;
+    this.state = { ...this.state, session, head: -1 };
+    this.vocabulary.push(...prompt.map(bytesOf));
+    for (const [i, piece] of prompt.entries()) {
+      this.#ids.set(bytesOf(piece).join(), this.vocabulary.length - prompt.length + i);
+    }
+    this.write(prompt, "prompt");
+    this.delta();
+  }
+
   /** Let the job that runs make so many tokens. */
   tick(count = 1): void {
     for (let i = 0; i < count && this.state.job !== null; i++) {

@@ -3,7 +3,7 @@ import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Measure } from "../colour";
 import { useStore, useViewer } from "../hooks";
 import { TokenText } from "./token_text";
-import { walk } from "./walk";
+import { Walk } from "./walk";
 
 /** The text, as a listbox of its tokens. */
 export function Tokens(props: { measure: Measure; prefix: string; onEnter: () => void }) {
@@ -11,6 +11,7 @@ export function Tokens(props: { measure: Measure; prefix: string; onEnter: () =>
   const viewer = useViewer();
   const list = useRef<HTMLDivElement>(null);
   const text = useRef<TokenText | null>(null);
+  const walk = useRef(new Walk());
   const busy = useStore((store) => store.busy);
   const empty = useStore((store) => store.path.length === 0);
 
@@ -35,7 +36,7 @@ export function Tokens(props: { measure: Measure; prefix: string; onEnter: () =>
     const { place } = viewer.store;
     if (event.key === "Enter" && place !== null) onEnter();
     else {
-      const next = walk(text.current, place, event.key);
+      const next = walk.current.step(text.current, place, event.key);
       if (next === null) return;
       viewer.select(next);
       text.current.draw();

@@ -1,0 +1,57 @@
+import "../src/styles/index.css";
+import { onTestFinished } from "vitest";
+import { page } from "vitest/browser";
+import widget from "../src/index";
+import type { FakeKernel } from "./fake_kernel";
+
+type Host = Parameters<ReturnType<typeof widget>["render"]>[0];
+
+/** What a host does with a widget: one model, any number of views, each taken away by its signal. */
+export function open(kernel: FakeKernel) {
+  const life = new AbortController();
+  const { initialize, render } = widget();
+  const shared = { model: kernel.model, experimental: {}, host: {} };
+  initialize({ ...shared, signal: life.signal } as unknown as Host);
+  onTestFinished(() => life.abort());
+
+  function view(width = 900) {
+    const controller = new AbortController();
+    const el = document.createElement("div");
+    el.style.width = `${width}px`;
+    document.body.append(el);
+    render({ ...shared, el, signal: controller.signal } as unknown as Host);
+    const close = () => {
+      controller.abort();
+      el.remove();
+    };
+    onTestFinished(close);
+    return { el, close, screen: page.elementLocator(el) };
+  }
+
+  return { life, view };
+}
+
+/** A widget with one view of it. */
+export function show(kernel: FakeKernel, width?: number) {
+  const { life, view } = open(kernel);
+  return { life, ...view(width) };
+}
+
+/** The next frame has been drawn. */
+export function frame(): Promise<void> {
+  return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+}
+
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds));
+}
+
+export function tokens(el: Element): HTMLElement[] {
+  return [...el.querySelectorAll<HTMLElement>('[aria-label="Tokens"] [role="option"]')];
+}
+
+export function selectedToken(el: Element): string | null | undefined {
+  return tokens(el)
+    .find((option) => option.getAttribute("aria-selected") === "true")
+    ?.getAttribute("aria-label");
+}

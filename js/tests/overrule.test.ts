@@ -1,0 +1,253 @@
+import { describe, expect, test } from "vitest";
+import { userEvent } from "vitest/browser";
+import { FakeKernel } from "./fake_kernel";
+import { frame, pause, selectedToken, show, tokens } from "./mount";
+
+function kernelWith(): FakeKernel {
+  const kernel = new FakeKernel(
+    ["The", " cat"],
+    [" sat", " down", " on", " mats", "Lon", " London"],
+  );
+  kernel.write([" sat", " down", " on"]);
+  kernel.state.selected = 3;
+  kernel.save();
+  return kernel;
+}
+
+function optionsOf(el: Element): HTMLElement[] {
+  return [...el.querySelectorAll<HTMLElement>('[aria-label="Alternatives"] [role="option"]')];
+}
+
+describe("alternatives", () => {
+  test("the top of the table is listed at once, without a request", async () => {
+    const kernel = kernelWith();
+    kernel.answers = false;
+    const { el, screen } = show(kernel);
+    await frame();
+    const row = kernel.rows[3];
+    const listed = optionsOf(el).slice(0, 50);
+    expect(listed).toHaveLength(50);
+    const p = Math.exp(row?.top_log_probs[2] ?? 0).toFixed(3);
+    expect(listed[2]?.getAttribute("aria-label")).toContain(`rank 3, "`);
+    expect(listed[2]?.getAttribute("aria-label")).toContain(`probability ${p}`);
+    expect(kernel.model.last("distribution")).toBeUndefined();
+    await expect.element(screen.getByText(/^Token 1\b/)).toBeVisible();
+    await expect.element(screen.getByText("The cat sat", { exact: true })).toBeVisible();
+  });
+
+  test("the token that stands there is marked, wherever it ranks", async () => {
+    const kernel = kernelWith();
+    const rare = kernel.logProbs(2).reduce((least, x, id, all) => {
+      return x < (all[least] as number) ? id : least;
+    }, 0);
+    kernel.state.head = 2;
+    kernel.append(rare, "forced");
+    kernel.state.selected = 5;
+    kernel.save();
+    const { el, screen } = show(kernel);
+    await frame();
+    const options = optionsOf(el);
+    expect(options).toHaveLength(51);
+    expect(options[50]?.getAttribute("aria-label")).toMatch(/^rank 400, .*, chosen$/);
+    await expect.element(screen.getByText(/^ranks 51 – 400 hold .* % of the mass$/)).toBeVisible();
+  });
+
+  test("more ranks are asked for fifty at a time", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("button", { name: "Show more" }).click();
+    expect(kernel.model.last("distribution")).toMatchObject({ parent: 2, offset: 50, count: 50 });
+    await frame();
+    await screen.getByRole("button", { name: "Show more" }).click();
+    await frame();
+    expect(kernel.model.last("distribution")).toMatchObject({ offset: 100 });
+    expect(optionsOf(el)).toHaveLength(150);
+    expect(optionsOf(el)[149]?.getAttribute("aria-label")).toMatch(/^rank 150,/);
+  });
+
+  test("a search goes through the whole vocabulary when typing pauses", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("searchbox", { name: "Search vocabulary" }).fill("Lon");
+    await expect.element(screen.getByText("2 tokens match")).toBeVisible();
+    expect(kernel.model.sent.filter(({ kind }) => kind === "distribution")).toHaveLength(1);
+    expect(kernel.model.last("distribution")).toMatchObject({
+      parent: 2,
+      search: "Lon",
+      offset: 0,
+    });
+    const names = optionsOf(el).map((option) => option.getAttribute("aria-label"));
+    expect(names).toHaveLength(2);
+    expect(names.join()).toMatch(/" London".*"Lon"|"Lon".*" London"/);
+    await screen.getByRole("searchbox", { name: "Search vocabulary" }).fill("no such thing");
+    await expect.element(screen.getByText("no token contains this")).toBeVisible();
+  });
+
+  test("while the kernel is busy a search waits, and what the table holds is searched at once", async () => {
+    const kernel = kernelWith();
+    kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+    const { el, screen } = show(kernel);
+    kernel.answers = false;
+    await frame();
+    const text = kernel.vocabulary[kernel.rows[3]?.top_ids[0] ?? 0];
+    const word = new TextDecoder().decode(text);
+    await screen.getByRole("searchbox", { name: "Search vocabulary" }).fill(word);
+    await expect
+      .element(screen.getByText(/among the most probable; waiting for the kernel/))
+      .toBeVisible();
+    expect(optionsOf(el)[0]?.getAttribute("aria-label")).toContain(`"${word}"`);
+  });
+
+  test("the answer to a search that was typed over is cancelled", async () => {
+    const kernel = kernelWith();
+    kernel.answers = false;
+    const { screen } = show(kernel);
+    const field = screen.getByRole("searchbox", { name: "Search vocabulary" });
+    await field.fill("L");
+    await pause(250);
+    await field.fill("Lo");
+    await pause(250);
+    const kinds = kernel.model.sent.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind.startsWith("distribution"))).toEqual([
+      "distribution",
+      "distribution-cancel",
+      "distribution",
+    ]);
+  });
+
+  test("the place after the last token has alternatives too", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("option", { name: "Next token" }).click();
+    await expect.poll(() => optionsOf(el).length).toBe(50);
+    expect(kernel.model.last("distribution")).toMatchObject({ parent: 4, offset: 0, count: 50 });
+    await expect.element(screen.getByText("Next token", { exact: true })).toBeVisible();
+  });
+});
+
+describe("forcing", () => {
+  test("a click picks an alternative, and the button forces it", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    const force = screen.getByRole("button", { name: "Force" });
+    await expect.element(force).toHaveAttribute("aria-disabled", "true");
+    await frame();
+    optionsOf(el)[2]?.click();
+    await frame();
+    expect(optionsOf(el)[2]?.getAttribute("aria-selected")).toBe("true");
+    await force.click();
+    const id = kernel.rows[3]?.top_ids[2];
+    expect(kernel.model.last("force")).toMatchObject({ parent: 2, token_id: id });
+    expect(kernel.model.last("force")?.settings).toMatchObject({ temperature: 0.8 });
+    kernel.tick(3);
+    await frame();
+    await frame();
+    const [first, second] = kernel.rows.slice(5).map((row) => row.position);
+    expect([first, second]).toEqual([3, 4]);
+    expect(selectedToken(el)).toMatch(/, forced$/);
+    await expect.element(screen.getByRole("option", { name: /^Branch 2/ })).toBeVisible();
+    expect(tokens(el)).toHaveLength(3 + 4 + 1);
+  });
+
+  test("Enter and a double click force at once", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await frame();
+    (screen.getByRole("listbox", { name: "Alternatives" }).element() as HTMLElement).focus();
+    await userEvent.keyboard("{ArrowDown}{ArrowDown}");
+    await frame();
+    await userEvent.keyboard("{Enter}");
+    expect(kernel.model.last("force")).toMatchObject({ token_id: kernel.rows[3]?.top_ids[1] });
+    kernel.tick(40);
+    await frame();
+    await frame();
+    const option = optionsOf(el)[4] as HTMLElement;
+    await userEvent.dblClick(option);
+    expect(kernel.model.last("force")).toMatchObject({ token_id: kernel.rows[3]?.top_ids[4] });
+  });
+
+  test("any text can be forced, and the field is empty afterwards", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    const field = screen.getByRole("textbox", { name: "Force text" });
+    await field.fill(" London");
+    await screen.getByRole("button", { name: "Force" }).click();
+    expect(kernel.model.last("force")).toMatchObject({ parent: 2, text: " London" });
+    await expect.element(field).toHaveValue("");
+  });
+
+  test("a text that the kernel refuses stays, with the reason", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    kernel.answers = false;
+    const field = screen.getByRole("textbox", { name: "Force text" });
+    await field.fill("x");
+    await userEvent.keyboard("{Enter}");
+    kernel.fail(kernel.model.last("force") as never, "This text has no tokens.");
+    await expect.element(screen.getByRole("alert")).toHaveTextContent("This text has no tokens.");
+    await expect.element(field).toHaveValue("x");
+    await screen.getByRole("button", { name: "Dismiss" }).click();
+    await expect.poll(() => screen.getByRole("alert").elements().length).toBe(0);
+  });
+
+  test("typing lets go of the picked alternative, and picking clears the text", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await frame();
+    optionsOf(el)[1]?.click();
+    const field = screen.getByRole("textbox", { name: "Force text" });
+    await field.fill("x");
+    await frame();
+    expect(optionsOf(el)[1]?.getAttribute("aria-selected")).toBe("false");
+    optionsOf(el)[1]?.click();
+    await expect.element(field).toHaveValue("");
+  });
+
+  test("the next token can be forced", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("option", { name: "Next token" }).click();
+    await expect.poll(() => optionsOf(el).length).toBe(50);
+    await screen.getByRole("textbox", { name: "Force text" }).fill(" mats");
+    await userEvent.keyboard("{Enter}");
+    expect(kernel.model.last("force")).toMatchObject({ parent: 4, text: " mats" });
+    await expect.poll(() => selectedToken(el)).toMatch(/^" mats".*forced$/);
+  });
+
+  test("the first token cannot be overruled, since nothing comes before it", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    await screen.getByRole("option", { name: /^"The", no context/ }).click();
+    await expect.element(screen.getByText(/There is no context here/)).toBeVisible();
+    expect(screen.getByRole("button", { name: "Force" }).elements()).toHaveLength(0);
+  });
+
+  test("Regenerate from here takes the next seed and grows after the token before", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    await screen.getByRole("button", { name: "Regenerate from here" }).click();
+    expect(kernel.model.last("generate")).toMatchObject({ parent: 2, settings: { seed: 1 } });
+    await expect.element(screen.getByText(/seed 1/)).toBeVisible();
+  });
+
+  test("while a job runs nothing is forced, and everything can be read", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("button", { name: "Generate" }).click();
+    kernel.tick(3);
+    await frame();
+    await frame();
+    for (const name of ["Generate", "Force", "Undo", "Redo", "Regenerate from here"]) {
+      const button = screen.getByRole("button", { name });
+      await expect.element(button).toHaveAttribute("aria-disabled", "true");
+      await expect.element(button).toHaveAttribute("title");
+    }
+    const sent = kernel.model.sent.length;
+    (screen.getByRole("button", { name: "Force" }).element() as HTMLElement).click();
+    optionsOf(el)[1]?.dispatchEvent(new MouseEvent("dblclick", { bubbles: true }));
+    expect(kernel.model.sent).toHaveLength(sent);
+    await screen.getByRole("option", { name: /^" sat"/ }).click();
+    await frame();
+    expect(optionsOf(el).length).toBeGreaterThanOrEqual(50);
+  });
+});
