@@ -104,7 +104,10 @@ def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = N
 
 
 def _document(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SessionFileError(f"{path} is not a session file: it is no text") from None
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -117,6 +120,8 @@ def _document(path: Path) -> dict[str, Any]:
         raise SessionFileError(
             f"{path} has version {document.get('version')!r}, but this release reads version {VERSION}"
         )
+    if not isinstance(document.get("content"), dict):
+        raise SessionFileError(f"{path} is not a whole session file: it has no content")
     return document
 
 

@@ -96,7 +96,8 @@ class Vocabulary:
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the exact bytes of one token; ids that no token has read ``<[id]>``."""
-        return bytes(self._pieces.decode_bytes([token_id]))
+        # The byte FF, which no UTF-8 text has, marks special tokens in llguidance and is dropped there.
+        return bytes(self._pieces.decode_bytes([token_id])) or b"\xff"
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text that tokens spell together."""
