@@ -1,0 +1,156 @@
+"""The token table as a state machine: it only grows, and every view of it agrees."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from itwidgets.tree import COLUMNS, TOP_K, Node, Origin, StoredVocabulary, TokenTree
+
+VOCABULARY = StoredVocabulary({i: bytes([65 + i]) for i in range(20)})
+FIGURES = st.floats(width=32)
+
+
+class GrowingTable(RuleBasedStateMachine):
+    """Rows as plain dictionaries are the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree = TokenTree(VOCABULARY)
+        self.rows: list[dict[str, Any]] = []
+
+    @rule(data=st.data(), token_id=st.integers(0, 19), origin=st.sampled_from(Origin), surprisal=FIGURES)
+    def append(self, data: st.DataObject, token_id: int, origin: Origin, surprisal: float) -> None:
+        parent = data.draw(st.integers(-1, len(self.rows) - 1), label="parent")
+        values: dict[str, Any] = {
+            "parent": parent,
+            "token_id": token_id,
+            "origin": origin,
+            "surprisal": surprisal,
+        }
+        row = self.tree.append(**values)
+        assert row == len(self.rows)
+        self.rows.append(values)
+
+    @rule(data=st.data(), parent=st.integers(-9, 99))
+    def refuse_unknown_parents(self, data: st.DataObject, parent: int) -> None:
+        if not -1 <= parent < len(self.rows):
+            with pytest.raises(ValueError, match=f"parent {parent} is not in the table"):
+                self.tree.append(parent=parent, token_id=0, origin=Origin.SAMPLED)
+
+    @invariant()
+    def no_row_was_changed_or_lost(self) -> None:
+        assert len(self.tree) == len(self.rows)
+        for name in ("parent", "token_id", "origin"):
+            assert self.tree.column(name).tolist() == [values[name] for values in self.rows]
+        expected = np.array([values["surprisal"] for values in self.rows], np.float32)
+        np.testing.assert_array_equal(self.tree.column("surprisal"), expected)
+
+    @invariant()
+    def parents_stand_before_and_positions_are_depths(self) -> None:
+        for row, values in enumerate(self.rows):
+            assert values["parent"] < row
+            path = self.tree.path(row)
+            assert len(path) - 1 == self.tree[row].position
+            assert path[-1] == row
+            assert [-1, *path[:-1]] == [self.rows[i]["parent"] for i in path]
+
+    @invariant()
+    def children_are_the_inverse_of_parent(self) -> None:
+        for row in range(-1, len(self.rows)):
+            expected = [i for i, values in enumerate(self.rows) if values["parent"] == row]
+            assert list(self.tree.children(row)) == expected
+
+    @precondition(lambda self: self.rows)
+    @invariant()
+    def branches_part_the_rows(self) -> None:
+        branches = self.tree.branches
+        covered = [node.row for branch in branches for node in branch.nodes]
+        assert sorted(covered) == list(range(len(self.rows)))
+        assert [branch.number for branch in branches] == list(range(1, len(branches) + 1))
+        for branch in branches:
+            assert self.tree.children(branch.tip.row) == ()
+            parts_from = self.rows[branch.start]["parent"]
+            assert parts_from == -1 or self.tree.children(parts_from)[0] != branch.start
+
+
+TestGrowingTable = GrowingTable.TestCase
+
+
+def test_the_table_grows_beyond_its_capacity_and_old_views_stay() -> None:
+    tree = TokenTree(VOCABULARY)
+    row = tree.append(parent=-1, token_id=0, origin=Origin.PROMPT, surprisal=1.5)
+    early = tree.column("surprisal")
+    for i in range(1, 1100):
+        row = tree.append(parent=row, token_id=i % 20, origin=Origin.SAMPLED, surprisal=i)
+    assert early.tolist() == [1.5]
+    assert len(tree) == 1100
+    assert tree.column("surprisal").tolist() == [1.5, *range(1, 1100)]
+    assert tree.path(row) == list(range(1100))
+    assert len(tree.text(row)) == 1100
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
+def test_a_column_is_read_only_and_has_its_declared_form(column: Any) -> None:
+    tree = TokenTree(VOCABULARY)
+    tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    view = tree.column(column.name)
+    assert view.dtype == column.dtype
+    assert view.shape == ((1, column.width) if column.width > 1 else (1,))
+    with pytest.raises(ValueError, match="read-only"):
+        view[0] = 0
+    if column.name not in ("parent", "token_id", "position", "origin"):
+        np.testing.assert_array_equal(view, np.full(view.shape, column.missing, column.dtype))
+
+
+def test_a_node_reads_its_row() -> None:
+    tree = TokenTree(VOCABULARY)
+    first = tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    second = tree.append(
+        parent=first, token_id=2, origin=Origin.FORCED, surprisal=3.0, rank=4, entropy=1.25, cost=3.0
+    )
+    node = tree[second]
+    assert (node.token_id, node.text, node.bytes, node.position) == (2, "C", b"C", 1)
+    assert (node.origin, node.rank, node.surprisal, node.probability) == (Origin.FORCED, 4, 3.0, 0.125)
+    assert (node.entropy, node.cost) == (1.25, 3.0)
+    assert node.parent == tree[first] == Node(tree, first)
+    assert len({node, tree[second], tree[first]}) == 2
+    assert tree[first].parent is None
+    assert math.isnan(tree[first].surprisal)
+    assert "3.000 bits" in repr(node)
+
+
+@pytest.mark.parametrize("row", [-1, 1])
+def test_a_row_outside_the_table_is_refused(row: int) -> None:
+    tree = TokenTree(VOCABULARY)
+    tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    with pytest.raises(IndexError, match=rf"row {row} is not in the table: it has rows 0 to 0"):
+        tree[row]
+
+
+def test_columns_that_cannot_be_given_are_refused() -> None:
+    tree = TokenTree(VOCABULARY)
+    for wrong in ("position", "probability"):
+        with pytest.raises(TypeError, match=f"no such column to give: {wrong}"):
+            tree.append(parent=-1, token_id=1, origin=Origin.PROMPT, **{wrong: 1})
+    assert len(tree) == 0
+    assert tree.children(-1) == ()
+
+
+def test_frames_carry_units_and_words() -> None:
+    tree = TokenTree(VOCABULARY)
+    first = tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    tree.append(parent=first, token_id=2, origin=Origin.SAMPLED, surprisal=2.0, top_ids=np.arange(TOP_K))
+    frame = tree.to_frame()
+    assert frame.index.tolist() == [0, 1]
+    assert frame["token"].tolist() == ["B", "C"]
+    assert frame["origin"].tolist() == ["prompt", "sampled"]
+    assert frame["surprisal_bits"].tolist()[1] == 2.0
+    assert {"entropy_bits", "varentropy_bits2", "cost_bits", "rank", "position"} <= set(frame.columns)
+    assert tree.to_frame([1])["token"].tolist() == ["C"]
+    assert tree.to_frame([]).empty
