@@ -35,7 +35,7 @@ def kv_store(config: Any) -> KVStore:
     return SegmentStore(config) if can_be_cut(config) else RecomputingStore(config)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Segment:
     """States of consecutive rows of a path, per layer, in memory of their own."""
 
