@@ -6,6 +6,8 @@ import type { FakeKernel } from "./fake_kernel";
 
 type Host = Parameters<ReturnType<typeof widget>["render"]>[0];
 
+let views = 0;
+
 /** What a host does with a widget: one model, any number of views, each taken away by its signal. */
 export function open(kernel: FakeKernel) {
   const life = new AbortController();
@@ -18,6 +20,9 @@ export function open(kernel: FakeKernel) {
     const controller = new AbortController();
     const el = document.createElement("div");
     el.style.width = `${width}px`;
+    views += 1;
+    const name = `view ${views}`;
+    el.setAttribute("data-testid", name);
     document.body.append(el);
     render({ ...shared, el, signal: controller.signal } as unknown as Host);
     const close = () => {
@@ -25,7 +30,7 @@ export function open(kernel: FakeKernel) {
       el.remove();
     };
     onTestFinished(close);
-    return { el, close, screen: page.elementLocator(el) };
+    return { el, close, screen: page.getByTestId(name) };
   }
 
   return { life, view };
@@ -54,4 +59,13 @@ export function selectedToken(el: Element): string | null | undefined {
   return tokens(el)
     .find((option) => option.getAttribute("aria-selected") === "true")
     ?.getAttribute("aria-label");
+}
+
+/** What a screen reader says of the options of a list. */
+export function namesIn(el: Element, list: string): string[] {
+  const options = el.querySelectorAll(`[aria-label="${list}"] [role="option"]`);
+  return [...options].map(
+    (option) =>
+      option.getAttribute("aria-label") ?? option.querySelector(".itw-aloud")?.textContent ?? "",
+  );
 }

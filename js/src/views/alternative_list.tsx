@@ -111,17 +111,19 @@ function Option({ id, item, share, chosen, beyond, picked, onPick, onForce }: Op
       class={classes.join(" ")}
       role="option"
       aria-selected={picked}
-      aria-label={words.join(", ")}
       onClick={() => onPick(item)}
       onDblClick={() => onForce(item)}
     >
-      <span class="itw-rank">{format.count(item.rank)}</span>
-      <TokenLabel bytes={bytes} />
-      <span class="itw-bar">
-        <b style={{ inlineSize: `${100 * share}%` }} />
+      <span class="itw-aloud">{words.join(", ")}</span>
+      <span class="itw-cells" aria-hidden="true">
+        <span class="itw-rank">{format.count(item.rank)}</span>
+        <TokenLabel bytes={bytes} />
+        <span class="itw-bar">
+          <b style={{ inlineSize: `${100 * share}%` }} />
+        </span>
+        <span class="itw-number">{p}</span>
+        <span class="itw-number">{bits}</span>
       </span>
-      <span class="itw-number">{p}</span>
-      <span class="itw-number">{bits}</span>
     </div>
   );
 }

@@ -3,6 +3,7 @@ import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { AlternativeList } from "./alternative_list";
 import { ForceForm } from "./force";
+import { refusal } from "./refusals";
 import { type Alternative, useAlternatives } from "./use_alternatives";
 
 interface AlternativesProps {
@@ -24,6 +25,7 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
   const chosen = row === null ? null : chosenIn(table, row);
 
   async function force(choice: Alternative | string): Promise<void> {
+    if (refusal(viewer.store) !== null) return;
     const taken = await viewer.force(
       place,
       typeof choice === "string" ? { text: choice } : { token_id: choice.id },

@@ -109,21 +109,23 @@ function BranchOption({ id, branch, lines, current, active }: BranchProps) {
       class={classes.join(" ")}
       role="option"
       aria-selected={current}
-      aria-label={words.join(", ")}
       onClick={() => viewer.switchTo(branch.tip)}
     >
-      <span class="itw-branch-name">
-        {lines.map((line, index) => (
-          <span key={index} class={`itw-line itw-line-${line}`} />
-        ))}
-        <span class="itw-dot" />
-        <b>{branch.name}</b>
-        {branch.parent !== null && <span class="itw-origin">{origin}</span>}
-        <bdi class="itw-excerpt">{excerpt}</bdi>
+      <span class="itw-aloud">{words.join(", ")}</span>
+      <span class="itw-cells" aria-hidden="true">
+        <span class="itw-branch-name">
+          {lines.map((line, index) => (
+            <span key={index} class={`itw-line itw-line-${line}`} />
+          ))}
+          <span class="itw-dot" />
+          <b>{branch.name}</b>
+          {branch.parent !== null && <span class="itw-origin">{origin}</span>}
+          <bdi class="itw-excerpt">{excerpt}</bdi>
+        </span>
+        <span class="itw-number">{format.count(tokens)}</span>
+        <span class="itw-number">{format.bits(bits)}</span>
+        <span class="itw-number">{format.bits(cost)}</span>
       </span>
-      <span class="itw-number">{format.count(tokens)}</span>
-      <span class="itw-number">{format.bits(bits)}</span>
-      <span class="itw-number">{format.bits(cost)}</span>
     </div>
   );
 }

@@ -4,29 +4,31 @@ import { sameFields, useStore } from "../hooks";
 
 /** Says aloud that a job began, and what came of it. */
 export function Progress() {
-  const { running, kind, made, stopping } = useStore(
-    ({ state, stopping }) => ({
+  const now = useStore(
+    ({ state, table, stopping }) => ({
       running: state.job?.id ?? null,
       kind: state.job?.kind ?? null,
       made: state.job?.made ?? 0,
+      rows: table.length,
       stopping: stopping !== "no" || state.job?.stopping === true,
     }),
     sameFields,
   );
-  const last = useRef({ running, kind, made, stopping });
+  const last = useRef(now);
   const said = useRef("");
   const before = last.current;
-  if (running !== null && before.running !== running) {
-    said.current = kind === "prompt" ? "Reading the prompt" : "Generating";
+  if (now.running !== null && before.running !== now.running) {
+    said.current = now.kind === "prompt" ? "Reading the prompt" : "Generating";
   }
-  if (running === null && before.running !== null) {
-    const tokens = `${plural(before.made, "token")} made`;
+  if (now.running === null && before.running !== null) {
+    // The last rows of a job come together with the news that it is over.
+    const tokens = `${plural(before.made + now.rows - before.rows, "token")} made`;
     if (before.stopping) said.current = `Stopped, ${tokens}`;
     else said.current = before.kind === "prompt" ? "The prompt is read" : tokens;
   }
-  last.current = { running, kind, made, stopping };
+  last.current = now;
   return (
-    <p class="itw-aloud" role="status">
+    <p class="itw-aloud itw-progress" role="status">
       {said.current}
     </p>
   );
