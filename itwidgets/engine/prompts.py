@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ def _token_ids(prompt: Prompt, vocabulary: Vocabulary) -> list[int]:
     tokenizer = vocabulary.tokenizer
     if isinstance(prompt, str):
         return list(tokenizer(prompt, truncation=False, verbose=False)["input_ids"])
+    wrong = TypeError(f"prompt is {prompt!r}, but must be a text, chat messages or token ids")
     if not isinstance(prompt, Sequence):
-        raise TypeError(f"prompt is {prompt!r}, but must be a text, chat messages or token ids")
-    if prompt and isinstance(prompt[0], Mapping):
+        raise wrong
+    if prompt and all(isinstance(entry, Mapping) for entry in prompt):
         return _chat(prompt, tokenizer)
+    if isinstance(prompt, bytes) or not all(isinstance(entry, Integral) for entry in prompt):
+        raise wrong
     return [vocabulary.token_id(int(i)) for i in cast("Sequence[int]", prompt)]
 
 
