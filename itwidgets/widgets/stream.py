@@ -18,6 +18,7 @@ from itwidgets.widgets.link import Link
 from itwidgets.widgets.page import Message, Page
 from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
+from itwidgets.widgets.routing import hear_on_the_pages_subshell
 from itwidgets.widgets.settings import checked, recipe_of
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -79,6 +80,7 @@ class TokenStream(anywidget.AnyWidget):
         self._prompts = {prompt: first_prompt} if isinstance(prompt, str) and first_prompt else {}
         self._page = Page()
         super().__init__()
+        hear_on_the_pages_subshell(self.comm)
         self.link = Link(self._send_changes)
         self._unsubscribe = self.session.subscribe(self.link.changed)
         self._requests = Requests(self)

@@ -1,0 +1,227 @@
+"""The whole thread, in a real JupyterLab on the embedded model: watch, look, overrule, return."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.lab import CellError
+from tests.browser.viewer import ViewerPage
+
+if TYPE_CHECKING:
+    from tests.browser.lab import Notebook
+
+FIRST_LOOK = "notebooks/01_first_look.ipynb"
+VIEWER_CELL = 3
+SETUP = """
+import itwidgets as itw
+engine = itw.load()
+viewer = itw.TokenStream(engine, prompt="The most surprising thing about language is")
+viewer
+"""
+
+
+@pytest.fixture
+def viewer(notebook: Notebook) -> ViewerPage:
+    """Show a viewer that has read its prompt and made nothing yet."""
+    notebook.create([SETUP])
+    notebook.run_all()
+    view = ViewerPage(notebook.output(0))
+    expect(view.token(6)).to_have_attribute("aria-label", re.compile('" is"'))
+    view.wait_idle()
+    return view
+
+
+def test_the_first_notebook(notebook: Notebook) -> None:
+    notebook.open(FIRST_LOOK)
+    notebook.run_all()
+    view = ViewerPage(notebook.output(VIEWER_CELL))
+    view.wait_idle()
+    before = view.names()
+    assert len(before) == 7 + 40
+
+    view.token(5).click()
+    third = view.alternative(3)
+    expect(third).to_have_attribute("aria-label", re.compile("rank 3.*probability.*bits"))
+
+    view.token(12).click()
+    chosen = view.alternative(3).get_attribute("aria-label") or ""
+    text = chosen.split(", ")[1]
+    view.alternative(3).dblclick()
+    expect(view.token(12)).to_have_attribute("aria-label", re.compile(f"^{re.escape(text)}.*forced"))
+    view.wait_idle()
+    after = view.names()
+    assert len(after) == 12 + 1 + 40
+    assert after[:12] == before[:12]
+
+    expect(view.branches.get_by_role("option")).to_have_count(2)
+    view.branches.get_by_role("option").first.click()
+    expect(view.token(12)).to_have_attribute("aria-label", before[12])
+    assert view.names() == before
+
+
+def test_stop_within_a_second(viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="4000")
+    viewer.button("Generate").click()
+    expect(viewer.token(20)).to_be_visible(timeout=20_000)
+    viewer.button("Stop").click()
+    expect(viewer.button("Generate")).to_be_enabled(timeout=1000)
+    made = viewer.names()
+    viewer.set_sampling(Tokens="2")
+    viewer.button("Generate").click()
+    expect(viewer.token(len(made) + 1)).to_be_attached()
+    viewer.wait_idle()
+    assert viewer.names()[: len(made)] == made
+
+
+def test_reload_keeps_everything(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="8")
+    viewer.button("Generate").click()
+    expect(viewer.token(14)).to_be_attached()
+    viewer.wait_idle()
+    viewer.token(9).click()
+    made = viewer.names()
+    notebook.reload()
+    again = ViewerPage(notebook.output(0))
+    expect(again.token(14)).to_be_attached()
+    assert again.names() == made
+    expect(again.token(9)).to_have_attribute("aria-selected", "true")
+    again.alternative(2).dblclick()
+    expect(again.branches.get_by_role("option")).to_have_count(2)
+    again.wait_idle()
+
+
+def test_reload_while_it_streams(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="4000")
+    viewer.button("Generate").click()
+    expect(viewer.token(12)).to_be_attached()
+    notebook.reload()
+    again = ViewerPage(notebook.output(0))
+    expect(again.token(60)).to_be_attached(timeout=30_000)
+    again.button("Stop").click()
+    again.wait_idle()
+    shown = notebook.execute("print(len(viewer.session.nodes))")
+    assert len(again.names()) == int(shown)
+
+
+def test_two_views_stay_in_step(notebook: Notebook, viewer: ViewerPage) -> None:
+    notebook.execute("viewer")
+    second = ViewerPage(notebook.output(-1))
+    second.set_sampling(Tokens="6")
+    second.button("Generate").click()
+    expect(viewer.token(12)).to_be_attached()
+    viewer.wait_idle()
+    assert viewer.names() == second.names()
+    viewer.token(8).click()
+    expect(second.token(8)).to_have_attribute("aria-selected", "true")
+
+
+def test_reading_goes_on_while_a_cell_is_busy(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="10")
+    viewer.button("Generate").click()
+    expect(viewer.token(16)).to_be_attached()
+    viewer.wait_idle()
+    notebook.execute("import threading; threading.Event().wait(600)", wait=False)
+    viewer.token(10).click()
+    expect(viewer.alternative(1)).to_have_attribute("aria-label", re.compile("rank 1,"))
+    expect(viewer.alternatives.get_by_role("option")).to_have_count(50)
+    viewer.tokens.press("ArrowRight")
+    expect(viewer.token(11)).to_have_attribute("aria-selected", "true")
+    interrupt(notebook)
+
+
+def test_stop_while_another_cell_is_busy(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="4000")
+    viewer.button("Generate").click()
+    expect(viewer.token(10)).to_be_attached()
+    notebook.execute("import threading; threading.Event().wait(600)", wait=False)
+    viewer.button("Stop").click()
+    expect(viewer.button("Generate")).to_be_enabled(timeout=1000)
+    interrupt(notebook)
+
+
+def interrupt(notebook: Notebook) -> None:
+    """Interrupt the busy cell, and forget the traceback that it leaves."""
+    notebook.interrupt()
+    with pytest.raises(CellError, match="KeyboardInterrupt"):
+        notebook.wait_finished()
+    notebook.clear_outputs()
+
+
+def test_typed_text_and_undo(viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="5")
+    viewer.button("Generate").click()
+    expect(viewer.token(11)).to_be_attached()
+    viewer.wait_idle()
+    first = viewer.names()
+    viewer.token(8).click()
+    viewer.force_text.fill(" zebras <b>and</b> 🦜")
+    viewer.button("Force").click()
+    expect(viewer.branches.get_by_role("option")).to_have_count(2)
+    viewer.wait_idle()
+    expect(viewer.tokens).to_contain_text("zebras <b>and</b> 🦜")
+    viewer.button("Undo").click()
+    expect(viewer.token(8)).to_have_attribute("aria-label", first[8])
+    assert viewer.names() == first
+    viewer.button("Redo").click()
+    expect(viewer.tokens).to_contain_text("zebras")
+
+
+def test_search_reaches_the_whole_vocabulary(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="2")
+    viewer.button("Generate").click()
+    expect(viewer.token(8)).to_be_attached()
+    viewer.wait_idle()
+    viewer.token(7).click()
+    viewer.search.fill("zeb")
+    expect(viewer.alternative(1)).to_have_attribute("aria-label", re.compile("zeb", re.IGNORECASE))
+    shown = viewer.alternatives.get_by_role("option")
+    found = int(notebook.execute("print(len(viewer.session.distribution(0).search('zeb')))"))
+    expect(shown).to_have_count(found)
+
+
+def test_by_keyboard_alone(viewer: ViewerPage) -> None:
+    page = viewer.root.page
+    viewer.prompt.focus()
+    viewer.set_sampling(Tokens="4")
+    viewer.prompt.press("Control+Enter")
+    expect(viewer.token(10)).to_be_attached()
+    viewer.wait_idle()
+    viewer.tokens.focus()
+    page.keyboard.press("Home")
+    for _ in range(8):
+        page.keyboard.press("ArrowRight")
+    expect(viewer.token(8)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Enter")
+    expect(viewer.alternatives).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(viewer.branches.get_by_role("option")).to_have_count(2)
+    viewer.wait_idle()
+
+
+def test_bad_input_says_so_and_loses_nothing(viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="3")
+    viewer.button("Generate").click()
+    expect(viewer.token(9)).to_be_attached()
+    viewer.wait_idle()
+    made = viewer.names()
+    viewer.prompt.fill("word " * 9000)
+    viewer.button("Generate").click()
+    expect(viewer.alert).to_contain_text("the model's context holds 8192")
+    viewer.alert.get_by_role("button", name="Dismiss").click()
+    expect(viewer.alert).to_have_count(0)
+    assert viewer.names() == made
+
+
+def test_closing_while_generating(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="4000")
+    viewer.button("Generate").click()
+    expect(viewer.token(10)).to_be_attached()
+    assert notebook.execute("viewer.close(); print('closed')") == "closed"
+    shown = notebook.execute("print(viewer.session.running, len(viewer.session.nodes) > 10)")
+    assert shown.endswith("True")
