@@ -273,8 +273,14 @@ class Session(TreeView):
             self._require_idle(kind)
             job = Generation(kind, total, body)
             job.on_done(self._notify)
-            self._jobs = [other for other in self._jobs if not other.done] + [job]
-            return self.engine.submit(self.id, job)
+            others = [other for other in self._jobs if not other.done]
+            self._jobs = [*others, job]
+            try:
+                return self.engine.submit(self.id, job)
+            except RuntimeError:
+                # A job that no engine takes would never end, and the session would stay busy.
+                self._jobs = others
+                raise
 
     def _require_idle(self, action: str) -> None:
         job = self.running
