@@ -198,7 +198,6 @@ class TestBusy:
                     act()
             gate.open()
             assert len(job.wait(60)) == 4
-        assert session.running is None
         assert session.force(0, 42).token_id == 42
 
     def test_what_is_held_can_be_read_between_two_tokens(self, session: Session) -> None:

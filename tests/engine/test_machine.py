@@ -1,0 +1,160 @@
+"""A session as a state machine: whatever a person does, every row stays and every distribution is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from itwidgets import Engine, Session
+from itwidgets.interventions import Program, Temperature, TopK
+from itwidgets.tree import COLUMNS, Origin
+from tests.models import KINDS, fresh_logits, gate_at, tiny_engine
+
+TOLERANCE = 5e-4
+TOKENS = st.integers(3, 519)
+PROMPTS = st.lists(st.integers(3, 5), min_size=1, max_size=12)
+
+
+class Person(RuleBasedStateMachine):
+    """Does what the viewer lets a person do; a list of heads is the model of undo and redo."""
+
+    engine: Engine
+    session: Session
+
+    @initialize(prompt=PROMPTS)
+    def begin(self, prompt: list[int]) -> None:
+        self.session = self.engine.session(prompt)
+        self.heads, self.at = [self._head()], 0
+        self.rows: dict[str, Any] = self._table()
+
+    def _head(self) -> int:
+        assert self.session.head is not None
+        return self.session.head.row
+
+    def _table(self) -> dict[str, Any]:
+        return {column.name: self.session.tree.column(column.name).copy() for column in COLUMNS}
+
+    def _moved(self) -> None:
+        if self._head() != self.heads[self.at]:
+            self.heads = [*self.heads[: self.at + 1], self._head()]
+            self.at += 1
+
+    @rule(count=st.integers(1, 6), seed=st.integers(0, 3), sampled=st.booleans())
+    def generate(self, count: int, seed: int, sampled: bool) -> None:
+        program: Program | None = Temperature(1.5) >> TopK(50) if sampled else None
+        before = self.session.token_ids
+        nodes = self.session.generate(count, program=program, seed=seed).wait(60)
+        assert self.session.token_ids == before + [node.token_id for node in nodes]
+        self._moved()
+
+    @rule(data=st.data(), tokens=st.lists(TOKENS, min_size=1, max_size=3))
+    def force(self, data: st.DataObject, tokens: list[int]) -> None:
+        new = len(self.session.new_nodes)
+        position = data.draw(st.integers(-new, new), label="position")
+        index = self.session.prompt_length + (position if position >= 0 else new + position)
+        before = self.session.token_ids[:index]
+        self.session.force(position, tokens)
+        assert self.session.token_ids == before + tokens
+        self._moved()
+
+    @rule(data=st.data(), token=TOKENS)
+    def force_anywhere(self, data: st.DataObject, token: int) -> None:
+        row = data.draw(st.integers(0, len(self.session.tree) - 1), label="row")
+        node = self.session.tree[row]
+        if node.parent is not None and node.origin not in (Origin.PROMPT, Origin.EDITED):
+            forced = self.session.force(node, token)
+            assert forced.parent == node.parent
+            self._moved()
+
+    @rule(data=st.data())
+    def switch(self, data: st.DataObject) -> None:
+        branch = data.draw(st.sampled_from(self.session.branches), label="branch")
+        self.session.switch(branch)
+        assert self.session.head == branch.tip
+        self._moved()
+
+    @rule(prompt=PROMPTS)
+    def edit_the_prompt(self, prompt: list[int]) -> None:
+        self.session.read_prompt(prompt).wait(60)
+        assert self.session.token_ids == prompt
+        assert self.session.new_nodes == []
+        self._moved()
+
+    @rule(call=st.integers(1, 4))
+    def stop(self, call: int) -> None:
+        with gate_at(self.engine.model, call) as gate:
+            job = self.session.generate(max_new_tokens=20)
+            gate.wait_until_reached()
+            self.session.stop()
+            gate.open()
+            assert 1 <= len(job.wait(60)) <= call
+        self._moved()
+
+    @precondition(lambda self: self.at > 0)
+    @rule()
+    def undo(self) -> None:
+        self.session.undo()
+        self.at -= 1
+
+    @precondition(lambda self: self.at < len(self.heads) - 1)
+    @rule()
+    def redo(self) -> None:
+        self.session.redo()
+        self.at += 1
+
+    @rule(data=st.data())
+    def look(self, data: st.DataObject) -> None:
+        row = data.draw(st.integers(0, len(self.session.tree) - 1), label="row")
+        path = self.session.tree.token_ids(row)
+        expected = fresh_logits(self.engine.model, path)[-1].log_softmax(-1).numpy()
+        found = self.session.distribution_after(row).log_probs
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+    @invariant()
+    def the_head_is_where_the_model_says(self) -> None:
+        if self.heads:
+            assert self._head() == self.heads[self.at]
+            assert self.session.can_undo == (self.at > 0)
+            assert self.session.can_redo == (self.at < len(self.heads) - 1)
+
+    @invariant()
+    def no_row_is_lost_or_changed(self) -> None:
+        table = self._table()
+        for name, values in self.rows.items():
+            np.testing.assert_array_equal(table[name][: len(values)], values)
+        self.rows = table
+
+    def teardown(self) -> None:
+        """Every row of every branch stands in the distribution that a fresh pass gives."""
+        tree = self.session.tree
+        for branch in tree.branches:
+            path = tree.path(branch.tip.row)
+            scores = fresh_logits(self.engine.model, tree.token_ids(branch.tip.row))
+            log_p = scores.log_softmax(-1)
+            for row, before in zip(path[1:], log_p, strict=False):
+                bits = -float(before[tree[row].token_id]) / np.log(2)
+                assert tree[row].surprisal == pytest.approx(bits, abs=2 * TOLERANCE)
+            for row, after in zip(path, log_p, strict=True):
+                found = self.session.distribution_after(row).log_probs
+                np.testing.assert_allclose(found, after.numpy(), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_a_person_does(kind: str) -> None:
+    class OnThisKind(Person):
+        engine = tiny_engine(kind)
+
+    run_state_machine_as_test(OnThisKind, settings=settings(max_examples=20, stateful_step_count=20))
+    OnThisKind.engine.close()
