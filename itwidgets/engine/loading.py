@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 import transformers
-from tqdm.auto import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from itwidgets.engine import embedded
 from itwidgets.engine.engine import Engine
+from itwidgets.engine.progress import told_steps
 
 
 def load(
@@ -78,7 +78,7 @@ def load(
 
 
 def _load_embedded(target: torch.device, options: dict[str, Any], placement: dict[str, Any]) -> Engine:
-    with _progress(f"Loading {embedded.NAME}", 4) as tell:
+    with told_steps(f"Loading {embedded.NAME}") as tell:
         folder = embedded.converted_model(_convert, tell)
         tell("reading the weights")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
@@ -148,22 +148,3 @@ def _one_sentence(name: str | os.PathLike[str]) -> Iterator[None]:
             f"no model {os.fspath(name)!r} was found: give a local folder, a .gguf file, "
             "or a model id that the hub has and you may read"
         ) from error
-
-
-@contextmanager
-def _progress(title: str, steps: int) -> Iterator[Any]:
-    """Show one bar with the current step in words, in place of the bars of each library."""
-    shown = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
-    bar = tqdm(total=steps, desc=title, bar_format="{desc}: {bar} {postfix}", leave=False)
-
-    def tell(step: str) -> None:
-        bar.set_postfix_str(step)
-        bar.update()
-
-    try:
-        yield tell
-    finally:
-        bar.close()
-        if shown:
-            transformers.utils.logging.enable_progress_bar()

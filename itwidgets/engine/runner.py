@@ -14,7 +14,7 @@ from itwidgets.engine.cache import can_be_cut
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-_PROBE = (1, 2, 3)
+_PROBE = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class Runner:
         self.calls = 0
         self._postprocess = _postprocessing(self.config)
         with torch.inference_mode():
-            self._keeps_hidden = self._head_is_exact()
-            self.vocabulary_size = len(
-                self.logits(self.forward(_PROBE[:1], DynamicCache(config=self.config))[0])
-            )
+            self._keeps_hidden, self.vocabulary_size = self._probe()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,15 +86,22 @@ class Runner:
         embedding = next(self.model.get_input_embeddings().parameters())
         return torch.tensor([list(token_ids)], dtype=torch.int64, device=embedding.device)
 
-    def _head_is_exact(self) -> bool:
-        """Whether the head on the last hidden state gives the model's own logits."""
-        if self.model.get_output_embeddings() is None:
-            return False
-        ids = self._ids([i % self.config.vocab_size for i in _PROBE])
-        logits = self.model(input_ids=ids, past_key_values=DynamicCache(config=self.config)).logits.float()
-        base = self.model.base_model(input_ids=ids, past_key_values=DynamicCache(config=self.config))
-        mine = self._head(base.last_hidden_state)
-        return mine.shape == logits.shape and torch.allclose(mine, logits, rtol=1e-3, atol=1e-4)
+    def _probe(self) -> tuple[bool, int]:
+        """Whether the head on the last hidden state gives the model's own logits, and how many."""
+        states: list[Any] = []
+        hook = self.model.base_model.register_forward_hook(
+            lambda module, args, output: states.append(getattr(output, "last_hidden_state", None))
+        )
+        try:
+            ids = self._ids([i % self.config.vocab_size for i in _PROBE])
+            logits = self.model(input_ids=ids, past_key_values=DynamicCache(config=self.config)).logits
+        finally:
+            hook.remove()
+        size = logits.shape[-1]
+        if self.model.get_output_embeddings() is None or not states or states[-1] is None:
+            return False, size
+        mine = self._head(states[-1])
+        return mine.shape == logits.shape and torch.allclose(mine, logits.float(), 1e-3, 1e-4), size
 
 
 def _postprocessing(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -122,8 +122,10 @@ class Session(TreeView):
 
         Examples
         --------
-        >>> for node in session.generate(max_new_tokens=3):  # doctest: +SKIP
-        ...     print(node.text, node.surprisal)
+        >>> for node in session.generate(max_new_tokens=2):
+        ...     print(repr(node.text), round(node.surprisal, 2))
+        ' Paris' 0.37
+        '.' 0.55
         """
         chosen = GREEDY if program is None else Program() >> program
         return self.grow(None, [], Recipe(chosen, seed, max_new_tokens))
@@ -142,6 +144,12 @@ class Session(TreeView):
         -------
         Node
             The last forced token.
+
+        Examples
+        --------
+        >>> node = session.force(0, " London")
+        >>> node.rank, round(node.cost, 2)
+        (3, 6.33)
         """
         token_ids = self.engine.vocabulary.token_ids(tokens)
         return self.grow(self.parent_of(position), token_ids, None).wait()[-1]
@@ -154,6 +162,11 @@ class Session(TreeView):
         position
             Of a new token on the current branch, or its end for the token that would come next, or a
             node of any branch: what that token was drawn from.
+
+        Examples
+        --------
+        >>> round(session.distribution(0).entropy, 2)
+        2.14
         """
         return self.distribution_after(self.parent_of(position))
 

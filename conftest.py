@@ -1,0 +1,27 @@
+"""The embedded model for all tests, and what the examples in docstrings may use without making it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import itwidgets
+from itwidgets import Engine
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Engine:
+    """Give the embedded model; it is converted into the user's cache on the first run."""
+    return itwidgets.load()
+
+
+@pytest.fixture(autouse=True)
+def example_names(request: pytest.FixtureRequest) -> None:
+    """Give the examples of engine and widgets an ``engine`` and a ``session``."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        return
+    names: dict[str, Any] = request.getfixturevalue("doctest_namespace")
+    if request.node.name.startswith(("itwidgets.engine", "itwidgets.widgets")):
+        names["engine"] = engine = request.getfixturevalue("smollm")
+        names["session"] = engine.session("The capital of France is")
