@@ -109,8 +109,13 @@ export class Connection {
       this.#store.state = state;
       return;
     }
-    const { columns, tokens } = decodeSlice(header, table.buffers);
-    this.#store.replace(state, header, columns, tokens);
+    try {
+      const { columns, tokens } = decodeSlice(header, table.buffers);
+      this.#store.replace(state, header, columns, tokens);
+    } catch (error) {
+      this.#store.state = state;
+      this.#store.addError({ type: "ProtocolError", message: String(error) });
+    }
   }
 
   #receive(message: Message, buffers: readonly DataView[]): void {

@@ -33,7 +33,7 @@ export class Store {
   errors: Notice[] = [];
   /** An action has been waiting for its answer for so long that the person should know. */
   unanswered = false;
-  /** A branch chosen here: shown at once, until the kernel says where the head is. */
+  /** The tip of a branch chosen here: shown at once, until the kernel has answered. */
   chosenHead: number | null = null;
   /** The position that is looked at, which is that of the next token at the end of the text. */
   place: number | null = null;
@@ -154,8 +154,8 @@ export class Store {
 
   #take(state: State, known: State): void {
     this.state = state;
-    this.chosenHead = null;
     if (state.job === null) this.stopping = "no";
+    else this.chosenHead = null;
     const fresh = state.session !== known.session;
     if (fresh) this.#sentSelections = [];
     const echo = this.#sentSelections.indexOf(state.selected);

@@ -80,19 +80,20 @@ export class Viewer {
     if (store.busy || row === store.head) return;
     store.chosenHead = row;
     store.changed();
-    void this.#connection.request("switch", { row }).then((reply) => {
-      if (reply === null) store.chosenHead = null;
+    void this.#connection.request("switch", { row }).then(() => {
+      // Done or refused: from now on the state says where the head is.
+      if (store.chosenHead === row) store.chosenHead = null;
       store.changed();
     });
+    // The position that is looked at now holds another token.
+    if (store.place !== null) this.#tellSelection();
   }
 
   /** Look at a position of the text, or at none. */
   select(place: number | null): void {
     if (place === this.store.place) return;
     this.store.look(place);
-    const row = this.store.selected;
-    this.store.sentSelection(row);
-    void this.#connection.request("select", { row });
+    this.#tellSelection();
   }
 
   changeSettings(settings: Settings): void {
@@ -118,5 +119,11 @@ export class Viewer {
     this.store.table.addTokens(alternatives.tokens);
     const { total = 0, entropy = Number.NaN } = reply.message;
     return { ...alternatives, total, entropy };
+  }
+
+  #tellSelection(): void {
+    const row = this.store.selected;
+    this.store.sentSelection(row);
+    void this.#connection.request("select", { row });
   }
 }

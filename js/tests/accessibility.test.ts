@@ -49,6 +49,13 @@ const STATES: Record<string, (el: HTMLElement, kernel: FakeKernel) => Promise<vo
     el.querySelector<HTMLElement>(".itw-button-primary")?.click();
     kernel.tick(3);
   },
+  "a job stopping": async (el, kernel) => {
+    el.querySelector<HTMLElement>(".itw-button-primary")?.click();
+    kernel.answers = false;
+    await frame();
+    el.querySelector<HTMLElement>(".itw-button-plain")?.click();
+    await pause(1100);
+  },
   "an error and no answer": async (el, kernel) => {
     kernel.delta({ notice: { id: 1, type: "ValueError", message: "The prompt is too long." } });
     kernel.answers = false;

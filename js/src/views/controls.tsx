@@ -53,7 +53,6 @@ export function Controls({ prefix }: { prefix: string }) {
         <Button
           refused={running !== null ? null : "Nothing is running."}
           onPress={() => viewer.stop()}
-          label="Stop"
         >
           {stopping ? "Stopping…" : "Stop"}
         </Button>
