@@ -176,8 +176,9 @@ class Session(TreeView):
 
     def read_distribution(self, row: int) -> Job[Distribution]:
         """Start the job that computes `p` after a row: at once where it is held, else after other jobs."""
-        if not 0 <= row < len(self.tree):
+        if row < 0:
             raise ValueError("the first token of a text has no context, so there is no distribution to show")
+        row = self.tree[row].row
         vocabulary = self.engine.vocabulary
 
         def body(job: Job[Distribution]) -> Steps[Distribution]:
@@ -243,6 +244,8 @@ class Session(TreeView):
         prompt
             Token ids to make current first.
         """
+        if parent == -1 and prompt is None:
+            raise ValueError("the first token of a text has no token before it to go on from: edit the prompt")
         total = len(forced) + (recipe.max_new_tokens if recipe else 0)
 
         def steps(job: Generation) -> Steps[None]:

@@ -61,13 +61,16 @@ class SessionFileError(ValueError):
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
     tree, target = session.tree, Path(path)
-    ids = {int(i) for name in ("token_id", "top_ids") for i in np.unique(tree.column(name)) if i >= 0}
+    # The tree may grow meanwhile: all columns end at the same row.
+    rows = len(tree)
+    columns = {column.name: tree.column(column.name)[:rows] for column in COLUMNS}
+    ids = {int(i) for name in ("token_id", "top_ids") for i in np.unique(columns[name]) if i >= 0}
     content = {
         "model": asdict(session.identity),
         "head": session.head,
         "strips_first_space": tree.vocabulary.strips_first_space,
         "tokens": {str(i): base64.b64encode(tree.vocabulary.token_bytes(i)).decode() for i in sorted(ids)},
-        "columns": {column.name: _to_json(tree.column(column.name)) for column in COLUMNS},
+        "columns": {name: _to_json(values) for name, values in columns.items()},
     }
     document = {
         "format": FORMAT,

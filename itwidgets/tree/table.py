@@ -94,10 +94,10 @@ class TokenTree:
         }
         for name, value in (known | values).items():
             self._columns[name][row] = value
+        # In this order, so that a reader never meets a row that is not whole, nor a child that is not a row.
         self._children[row] = []
-        self._children[parent].append(row)
-        # Last, so that a reader never sees a row that is not whole.
         self._length = row + 1
+        self._children[parent].append(row)
         return row
 
     def _grow(self) -> None:
