@@ -245,7 +245,7 @@ class Session(TreeView):
             Token ids to make current first.
         """
         if parent == -1 and prompt is None:
-            raise ValueError("the first token of a text has no token before it to go on from: edit the prompt")
+            raise ValueError("the first token of a text has none before it to go on from: edit the prompt")
         total = len(forced) + (recipe.max_new_tokens if recipe else 0)
 
         def steps(job: Generation) -> Steps[None]:
