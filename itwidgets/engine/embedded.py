@@ -99,7 +99,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         seal = json.loads((folder / _SEAL).read_text(encoding="utf-8"))
         return bool(seal) and all(_digest(folder / name) == digest for name, digest in seal.items())
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):  # AttributeError: the seal is JSON of another kind
         return False
 
 

@@ -73,7 +73,7 @@ def load(
     source, file = _locate(name)
     with _one_sentence(name):
         tokenizer = AutoTokenizer.from_pretrained(source, **file, **options)
-        model = _placed(AutoModelForCausalLM.from_pretrained(source, **file, **options, **placement), target)
+        model = _read_model(source, target, placement, **file, **options)
     return Engine(model, tokenizer, name=str(name))
 
 
@@ -82,13 +82,16 @@ def _load_embedded(target: torch.device, options: dict[str, Any], placement: dic
         folder = embedded.converted_model(_convert, tell)
         tell("reading the weights")
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        model = _placed(AutoModelForCausalLM.from_pretrained(folder, **options, **placement), target)
+        model = _read_model(folder, target, placement, **options)
         return Engine(model, tokenizer, name=embedded.NAME)
 
 
-def _placed(model: Any, target: torch.device) -> Any:
-    # With a device map, accelerate has put every part where it belongs.
-    return model if getattr(model, "hf_device_map", None) else model.to(target)
+def _read_model(
+    source: str | os.PathLike[str], target: torch.device, placement: dict[str, Any], **options: Any
+) -> Any:
+    model: Any = AutoModelForCausalLM.from_pretrained(source, **options, **placement)
+    # A device map has put every part where it belongs.
+    return model if placement["device_map"] else model.to(target)
 
 
 def _convert(gguf: Path, folder: Path) -> None:
@@ -143,7 +146,8 @@ def _one_sentence(name: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         if Path(name).exists():
-            raise
+            reason = (str(error).splitlines() or [type(error).__name__])[0].strip()
+            raise OSError(f"no model could be read from {os.fspath(name)!r}: {reason}") from error
         raise OSError(
             f"no model {os.fspath(name)!r} was found: give a local folder, a .gguf file, "
             "or a model id that the hub has and you may read"
