@@ -78,6 +78,10 @@ class Runner:
         """
         return self._head(kept[None, None])[0, 0] if self._keeps_hidden else kept.float()
 
+    def all_logits(self, kept: torch.Tensor) -> torch.Tensor:
+        """Return the raw scores of many rows at once, ``[n, V]``: faster, and equal to the dtype's noise."""
+        return self._head(kept[None])[0] if self._keeps_hidden else kept.float()
+
     def _head(self, hidden: torch.Tensor) -> torch.Tensor:
         # A plain copy in float32 at the end: every reduction after it works on upcast numbers.
         return self._postprocess(self.model.get_output_embeddings()(hidden)).float()

@@ -19,6 +19,9 @@ from itwidgets.tree import TOP_K, Origin, TokenTree
 PREFILL_CHUNK = 256
 """Tokens in one forward call of a prefill: between two of them a job may be stopped."""
 
+SCORED_ROWS = 32
+"""Rows of a prefill whose logits stand in memory together."""
+
 
 class TreeWriter:
     """One tree, its keys and values, and what is kept of each row to give its distribution again.
@@ -81,11 +84,13 @@ class TreeWriter:
 
     def _scored(self, parent: int, token_ids: Sequence[int], kept: torch.Tensor) -> list[dict[str, Any]]:
         """Figures of given tokens; the first of a text has none, since it has no context."""
-        before = [self._kept[parent] if parent >= 0 else None, *kept[:-1]]
-        return [
-            {} if row is None else _model_figures(self.runner.logits(row), token_id)
-            for row, token_id in zip(before, token_ids, strict=True)
-        ]
+        before = kept[:-1] if parent < 0 else torch.cat([self._kept[parent][None], kept[:-1]])
+        known = token_ids[len(token_ids) - len(before) :]
+        figures: list[dict[str, Any]] = [{}] * (len(token_ids) - len(before))
+        for start in range(0, len(before), SCORED_ROWS):
+            scores = self.runner.all_logits(before[start : start + SCORED_ROWS])
+            figures += _model_figures(scores, known[start : start + SCORED_ROWS])
+        return figures
 
     def _append(self, parent: int, token_id: int, origin: Origin, figures: dict[str, Any]) -> int:
         return self.tree.append(
@@ -107,14 +112,15 @@ class TreeWriter:
             raise
 
 
-def _model_figures(scores: torch.Tensor, token_id: int) -> dict[str, Any]:
-    statistics = row_statistics(scores[None], [token_id], TOP_K)
-    return {name: values[0] for name, values in vars(statistics).items()}
+def _model_figures(scores: torch.Tensor, token_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Figures of tokens that stand in the rows ``scores``, one by one."""
+    columns = vars(row_statistics(scores, token_ids, TOP_K))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def drawn_figures(scores: torch.Tensor, outcome: Outcome, token_id: int, program: Program) -> dict[str, Any]:
     """Figures of a token drawn by a program from the row ``scores``."""
-    figures = _model_figures(scores, token_id)
+    (figures,) = _model_figures(scores[None], [token_id])
     surprisal_q, divergence = figures["surprisal"], 0.0
     if program.intervenes:
         log_q = log_probabilities(outcome.q)
@@ -134,6 +140,6 @@ def _bits(log_probs: torch.Tensor, token_id: int) -> float:
 
 def forced_figures(scores: torch.Tensor, token_id: int) -> dict[str, Any]:
     """Figures of a forced token: `q` and `s` hold nothing else, so it costs its surprisal."""
-    figures = _model_figures(scores, token_id)
+    (figures,) = _model_figures(scores[None], [token_id])
     cost = figures["surprisal"]
     return figures | {"surprisal_q": 0.0, "surprisal_s": 0.0, "cost": cost, "expected_cost": cost}
