@@ -1,0 +1,152 @@
+"""The stream of deltas, snapshots, and the traits for pages that come later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from itwidgets import Engine, TokenStream
+from itwidgets.interventions import Bias
+from tests.models import PROMPT, gate_at
+from tests.widgets.page import FakePage, assert_same_tree
+
+Show = Callable[[TokenStream], FakePage]
+
+
+def test_deltas_have_no_gap_and_rebuild_the_tree(page: FakePage) -> None:
+    viewer = page.viewer
+    viewer.generate(max_new_tokens=30).wait()
+    viewer.force(5, " London 🦜").wait()
+    viewer.generate(max_new_tokens=5, program=Bias({7: 2.0})).wait()
+    viewer.session.switch(viewer.session.branches[0])
+    page.settle()
+    assert_same_tree(page, viewer)
+    page.wait_until(lambda: page.state["head"] == viewer.session.nodes[-1].row)
+
+
+def test_rows_that_come_fast_travel_together(page: FakePage) -> None:
+    before = page.deltas
+    page.viewer.generate(max_new_tokens=200).wait()
+    page.settle()
+    assert page.rows > 100
+    assert page.deltas - before < page.rows / 4
+    assert_same_tree(page, page.viewer)
+
+
+def test_a_token_travels_before_the_job_has_ended(page: FakePage) -> None:
+    with gate_at(page.viewer.session.engine.model, 3) as gate:
+        page.viewer.generate(max_new_tokens=4)
+        gate.wait_until_reached()
+        page.wait_until(lambda: page.state["job"] and page.state["job"]["made"] == 2)
+        assert page.state["job"]["total"] == 4
+        assert page.state["job"]["kind"] == "generate"
+        assert not page.state["job"]["stopping"]
+        assert page.rows == page.state["head"] + 1
+        gate.open()
+        page.settle()
+
+
+def test_a_snapshot_holds_everything(page: FakePage) -> None:
+    page.viewer.generate(max_new_tokens=10).wait()
+    page.settle()
+    content, buffers = page.answer(page.tell("snapshot"))
+    late = FakePage(page.viewer)
+    late.add(content["header"], buffers)
+    assert_same_tree(late, page.viewer)
+    assert content["state"]["rows"] == late.rows
+    assert content["state"]["seq"] == page.state["seq"]
+    # The next delta goes on where the snapshot ended.
+    late.state = content["state"]
+    page.viewer.generate(max_new_tokens=3).wait()
+    late.settle()
+    assert_same_tree(late, page.viewer)
+
+
+def test_a_snapshot_while_rows_stream_joins_without_a_gap(page: FakePage) -> None:
+    with gate_at(page.viewer.session.engine.model, 5) as gate:
+        page.viewer.generate(max_new_tokens=40)
+        gate.wait_until_reached()
+        content, buffers = page.answer(page.tell("snapshot"))
+        late = FakePage(page.viewer)
+        late.add(content["header"], buffers)
+        late.state = content["state"]
+        gate.open()
+        late.settle()
+    assert_same_tree(late, page.viewer)
+
+
+def test_the_traits_let_a_late_page_rebuild_all(page: FakePage) -> None:
+    viewer = page.viewer
+    viewer.generate(max_new_tokens=10).wait()
+    viewer.force(3, " London").wait()
+    viewer.select(3)
+    page.settle()
+    page.wait_until(lambda: viewer.state["selected"] is not None and viewer.state["rows"] == page.rows)
+    late = FakePage(viewer)
+    late.add(viewer.table["header"], viewer.table["buffers"])
+    assert_same_tree(late, viewer)
+    assert viewer.state == page.state
+    assert viewer.table["seq"] <= viewer.state["seq"]
+
+
+def test_the_traits_are_not_written_while_rows_stream(page: FakePage) -> None:
+    with gate_at(page.viewer.session.engine.model, 5) as gate:
+        page.viewer.generate(max_new_tokens=8)
+        gate.wait_until_reached()
+        page.wait_until(lambda: page.state["job"] and page.state["job"]["made"] == 4)
+        before = len(page.updates)
+        page.ask("select", row=0)
+        assert len(page.updates) == before
+        gate.open()
+        page.settle()
+        page.wait_until(lambda: page.viewer.state["rows"] == page.rows)
+    assert len(page.updates) > before
+
+
+def test_the_prompt_is_read_in_the_background(engine: Engine, show: Show) -> None:
+    with gate_at(engine.model, 1) as gate:
+        viewer = TokenStream(engine, prompt=PROMPT)
+        page = show(viewer)
+        gate.wait_until_reached()
+        page.wait_until(lambda: page.state)
+        assert (page.state["prompt"], page.rows) == (PROMPT, 0)
+        assert page.state["job"]["kind"] == "prompt"
+        gate.open()
+        page.settle()
+    assert_same_tree(page, viewer)
+    assert page.state["prompt"] == PROMPT
+
+
+def test_the_state_says_what_the_page_needs(page: FakePage) -> None:
+    session = page.viewer.session
+    assert page.state["model"] == {"name": "tiny-llama", "vocabulary_size": 520, "context_length": 1024}
+    assert page.state["session"] == session.id
+    assert page.state["settings"] == page.viewer.settings
+    assert page.state["prompt"] == PROMPT
+    assert (page.state["can_undo"], page.state["can_redo"], page.state["read_only"]) == (False, False, None)
+
+
+def test_two_viewers_of_one_session_show_the_same(engine: Engine, show: Show) -> None:
+    session = engine.session(PROMPT)
+    first, second = show(TokenStream(session)), show(TokenStream(session))
+    first.viewer.generate(max_new_tokens=5).wait()
+    for page in (first, second):
+        page.settle()
+        assert_same_tree(page, page.viewer)
+
+
+def test_a_session_without_a_model_can_be_shown(engine: Engine, show: Show, tmp_path: object) -> None:
+    import itwidgets
+
+    session = engine.session(PROMPT)
+    session.generate(max_new_tokens=4).wait()
+    path = f"{tmp_path}/x.json"
+    session.save(path)
+    page = show(TokenStream(itwidgets.open(path)))
+    page.ask("snapshot")
+    page.settle()
+    assert_same_tree(page, page.viewer)
+    assert page.state["read_only"] == "it was opened without a model"
+    assert page.state["model"]["context_length"] is None
+    error = page.refused("generate", settings=dict(page.viewer.settings))
+    assert error["type"] == "ReadOnlyError"
+    page.ask("select", row=0)
