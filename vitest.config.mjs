@@ -10,7 +10,14 @@ const executablePath = process.env.ITWIDGETS_CHROMIUM || undefined;
 export default defineConfig({
   // Bundled ahead: a dependency found during the run would reload the page under a running test.
   optimizeDeps: {
-    include: ["axe-core", "preact", "preact/hooks", "preact/jsx-runtime", "preact/test-utils"],
+    include: [
+      "axe-core",
+      "preact",
+      "preact/hooks",
+      "preact/jsx-dev-runtime",
+      "preact/jsx-runtime",
+      "preact/test-utils",
+    ],
   },
   test: {
     include: ["js/tests/**/*.test.{ts,tsx}"],

@@ -198,7 +198,7 @@ def decode_tokens(buffers: Sequence[bytes]) -> dict[int, bytes]:
     """Return the bytes of each token of an encoded dictionary by id."""
     ids, ends, text = buffers
     stops = [int(end) for end in np.frombuffer(ends, "<u4")]
-    starts = [0, *stops[:-1]]
+    starts = [0, *stops][:-1]
     return {
         int(token_id): bytes(text[start:stop])
         for token_id, start, stop in zip(np.frombuffer(ids, "<i4"), starts, stops, strict=True)

@@ -33,13 +33,13 @@ class Requests:
         self._viewer = viewer
         self._cancelled: set[int] = set()
         self._distributions: OrderedDict[tuple[str, int], Distribution] = OrderedDict()
-        self._handlers: dict[str, Callable[[Request], None]] = {
+        self._handlers: dict[str, Callable[[Request], object]] = {
             "generate": self._generate,
             "force": self._force,
             "stop": lambda _: self._viewer.stop(),
             "switch": lambda request: self._switch(request["row"]),
-            "undo": lambda _: self._moved(self._viewer.session.undo()),
-            "redo": lambda _: self._moved(self._viewer.session.redo()),
+            "undo": lambda _: self._viewer.session.undo(),
+            "redo": lambda _: self._viewer.session.redo(),
             "select": lambda request: self._viewer.select_row(request["row"]),
             "settings": lambda request: self._viewer.update_settings(request["settings"]),
             "dismiss": lambda request: self._viewer.dismiss(request["notice"]),
@@ -83,9 +83,6 @@ class Requests:
 
     def _refuse(self, request: Request, error: BaseException) -> None:
         self._answer(request, lambda: ({"error": described(error)}, []))
-
-    def _moved(self, _: object) -> None:
-        self._viewer.select_row(None)
 
     def _switch(self, row: int | None) -> None:
         session = self._viewer.session

@@ -223,3 +223,23 @@ def test_closing_while_generating(notebook: Notebook, viewer: ViewerPage) -> Non
     assert notebook.execute("viewer.close(); print('closed')") == "closed"
     shown = notebook.execute("print(viewer.session.running, len(viewer.session.nodes) > 10)")
     assert shown.endswith("True")
+
+
+def test_the_look_survives_jupyterlab(notebook: Notebook, viewer: ViewerPage) -> None:
+    viewer.set_sampling(Tokens="2")
+    viewer.button("Generate").click()
+    expect(viewer.token(8)).to_be_attached()
+    viewer.wait_idle()
+    viewer.token(7).click()
+    # Lab restyles lists and definitions inside its outputs.
+    figures = viewer.root.get_by_text(re.compile("^(surprisal, bits|rank of|entropy, bits|effective)")).all()
+    tops = {round((figure.bounding_box() or {"y": 0.0})["y"]) for figure in figures}
+    assert len(figures) == 4
+    assert len(tops) == 1
+    # A change of theme hides the page for a moment; the chart must come back.
+    notebook.set_theme("dark")
+    painted = """canvas => canvas.width > 0 && canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0)"""
+    chart = viewer.root.locator("canvas")
+    expect(chart).to_be_visible()
+    notebook.page.wait_for_function(f"() => ({painted})(document.querySelector('.itw-root canvas'))")

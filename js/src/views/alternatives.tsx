@@ -91,7 +91,7 @@ function chosenIn(table: ReturnType<typeof useViewer>["store"]["table"], row: nu
 function Figures({ chosen, entropy }: { chosen: Alternative | null; entropy: number }) {
   const vocabulary = useStore((store) => store.state.model.vocabulary_size);
   return (
-    <dl class="itw-figures">
+    <div class="itw-figures">
       {chosen !== null && (
         <>
           <Figure value={format.bits(chosen.bits)} unit="surprisal, bits" />
@@ -100,15 +100,14 @@ function Figures({ chosen, entropy }: { chosen: Alternative | null; entropy: num
       )}
       <Figure value={format.bits(entropy)} unit="entropy, bits" />
       <Figure value={format.figure(2 ** entropy)} unit="effective choices" />
-    </dl>
+    </div>
   );
 }
 
 function Figure({ value, unit }: { value: string; unit: string }) {
   return (
     <div>
-      <dt>{unit}</dt>
-      <dd>{value}</dd>
+      <b>{value}</b> <span>{unit}</span>
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { count, plural } from "../format";
 import { sameFields, useStore, useViewer } from "../hooks";
 import { Button } from "./button";
+import { History } from "./history";
 import { refusal } from "./refusals";
 import { Sampling, summary } from "./sampling";
 
@@ -75,6 +76,7 @@ export function Controls({ prefix }: { prefix: string }) {
               : `${count(made)} of ${plural(total, "token")}`}
           </span>
         )}
+        <History />
       </div>
       <div id={fields} class="itw-fields" hidden={!open}>
         <Sampling prefix={prefix} onBad={setBad} />

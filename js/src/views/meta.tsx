@@ -1,16 +1,10 @@
 import { MEASURES, type Measure } from "../colour";
 import * as format from "../format";
-import { sameFields, useStore, useViewer } from "../hooks";
-import { Button } from "./button";
-import { refusal } from "./refusals";
+import { sameFields, useStore } from "../hooks";
 
-/** What the colours mean, what the text amounts to, and the way back. */
+/** What the colours mean, and what the text amounts to. */
 export function MetaRow(props: { measure: Measure; onMeasure: (measure: Measure) => void }) {
   const { measure, onMeasure } = props;
-  const viewer = useViewer();
-  const refused = useStore(refusal);
-  const canUndo = useStore((store) => store.state.can_undo);
-  const canRedo = useStore((store) => store.state.can_redo);
   return (
     <div class="itw-row itw-meta">
       <label class="itw-legend">
@@ -34,26 +28,6 @@ export function MetaRow(props: { measure: Measure; onMeasure: (measure: Measure)
         {measure.unit}
       </span>
       <Totals />
-      <span class="itw-buttons">
-        <Button
-          kind="icon"
-          label="Undo"
-          refused={refused ?? (canUndo ? null : "There is nothing to undo.")}
-          title="Undo"
-          onPress={() => viewer.undo()}
-        >
-          <Arrow />
-        </Button>
-        <Button
-          kind="icon"
-          label="Redo"
-          refused={refused ?? (canRedo ? null : "There is nothing to redo.")}
-          title="Redo"
-          onPress={() => viewer.redo()}
-        >
-          <Arrow mirrored />
-        </Button>
-      </span>
     </div>
   );
 }
@@ -91,17 +65,5 @@ function Total(props: { name?: string; value: string; unit?: string; title?: str
       <b>{value}</b>
       {unit !== undefined && ` ${unit}`}
     </span>
-  );
-}
-
-function Arrow({ mirrored = false }: { mirrored?: boolean }) {
-  return (
-    <svg
-      class={mirrored ? "itw-icon itw-mirrored" : "itw-icon"}
-      viewBox="0 0 16 16"
-      aria-hidden="true"
-    >
-      <path d="M6.5 3 3 6.5 6.5 10M3.5 6.5H10a3.25 3.25 0 0 1 0 6.5H7" />
-    </svg>
   );
 }

@@ -20,7 +20,8 @@ export function Strip() {
     const sized = new ResizeObserver(redraw);
     sized.observe(board);
     // A host changes its theme by an attribute or a class of the page, the system by a media query.
-    const themed = new MutationObserver(redraw);
+    // At that moment it may hide the page, so the chart waits for the next frame.
+    const themed = new MutationObserver(() => requestAnimationFrame(redraw));
     const filter = ["class", "data-jp-theme-light", "data-jp-theme-name", "data-theme", "theme"];
     for (const node of [document.documentElement, document.body]) {
       themed.observe(node, { attributeFilter: filter });
@@ -62,10 +63,11 @@ function draw(canvas: HTMLCanvasElement, store: Store, limit: number): void {
   const { path, table, tree } = store;
   const ratio = devicePixelRatio || 1;
   const width = canvas.clientWidth;
+  const pen = canvas.getContext("2d");
+  // A canvas that is not laid out keeps its picture until it is.
+  if (pen === null || width === 0) return;
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round(HEIGHT * ratio);
-  const pen = canvas.getContext("2d");
-  if (pen === null || width === 0) return;
   pen.scale(ratio, ratio);
   const style = getComputedStyle(canvas);
   const step = barWidth(width, path.length);
