@@ -246,12 +246,16 @@ class Session(TreeView):
         """
         if parent == -1 and prompt is None:
             raise ValueError("the first token of a text has none before it to go on from: edit the prompt")
+        if parent is not None and parent >= 0:
+            self.tree[parent]  # an error that names the rows when there is no such one
         total = len(forced) + (recipe.max_new_tokens if recipe else 0)
 
         def steps(job: Generation) -> Steps[None]:
             if prompt is not None:
                 yield from self._prompt_steps(prompt)
             row = self._history.head if parent is None else parent
+            if row < 0:
+                raise ValueError("the session has read no prompt yet: give it one first")
             row = yield from generation.force(self._branching, job, row, forced)
             if recipe is not None:
                 yield from generation.generate(self._branching, job, row, recipe)

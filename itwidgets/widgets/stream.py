@@ -155,9 +155,11 @@ class TokenStream(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Stop what is running and remove the viewer from the page; the session stays."""
-        self.stop()
-        self._unsubscribe()
-        self.link.close()
+        # ipywidgets also closes a viewer that was never made, because its arguments were refused.
+        if hasattr(self, "_unsubscribe"):
+            self.stop()
+            self._unsubscribe()
+            self.link.close()
         super().close()
 
     # ---------------------------------------------------------------- for the requests of the page
