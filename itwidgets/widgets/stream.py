@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,14 @@ from itwidgets.widgets.requests import Requests, described
 from itwidgets.widgets.routing import hear_on_the_pages_subshell
 from itwidgets.widgets.settings import checked, recipe_of
 
-_STATIC = Path(__file__).parent.parent / "static"
+
+def _bundle(name: str) -> str | Path:
+    """Give a file of the front end as text, and as a file to watch while the front end is worked on.
+
+    anywidget keeps all viewers of a file, for good: with them it would keep their models.
+    """
+    path = Path(__file__).parent.parent / "static" / name
+    return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
 class TokenStream(anywidget.AnyWidget):
@@ -54,8 +62,8 @@ class TokenStream(anywidget.AnyWidget):
     >>> viewer.close()
     """
 
-    _esm = _STATIC / "widget.js"
-    _css = _STATIC / "widget.css"
+    _esm = _bundle("widget.js")
+    _css = _bundle("widget.css")
 
     state = traitlets.Dict().tag(sync=True)
     """The small state for pages that come later. Written by the link alone."""
