@@ -18,28 +18,33 @@ from playwright.sync_api import expect, sync_playwright  # noqa: E402 - after th
 
 from tests.browser.lab import Notebook  # noqa: E402
 from tests.browser.server import LabServer  # noqa: E402
+from tests.browser.viewer import ViewerPage  # noqa: E402
 from tools.browser import CHROMIUM_ARGUMENTS, ThisMachine, find_browser  # noqa: E402
 
 if TYPE_CHECKING:
     from tests.browser.lab import Theme
 
 NOTEBOOK = "notebooks/01_first_look.ipynb"
-TOKEN = 12  # a new one; selected, so that the picture shows its alternatives
+TOKEN = 9  # the one that is overruled: the third after the prompt
+RANK = 3
 THEMES: tuple[Theme, ...] = ("light", "dark")
 
 
 def take(notebook: Notebook, folder: Path) -> None:
-    """Run the notebook, select a token and take one picture a theme."""
+    """Run the notebook, overrule a token, and take one picture a theme."""
     notebook.open(NOTEBOOK)
     notebook.run_all()
     tokens = notebook.page.get_by_role("listbox", name="Tokens")
-    viewer = notebook.page.locator(".jp-OutputArea-output").filter(has=tokens).first
-    viewer.get_by_role("listbox", name="Tokens").get_by_role("option").nth(TOKEN).click()
-    alternatives = viewer.get_by_role("listbox", name="Alternatives").get_by_role("option")
-    expect(alternatives).not_to_have_count(0)
+    output = notebook.page.locator(".jp-OutputArea-output").filter(has=tokens).first
+    viewer = ViewerPage(output)
+    viewer.wait_idle()
+    viewer.token(TOKEN).click()
+    viewer.alternative(RANK).dblclick()
+    expect(viewer.branches.get_by_role("option")).to_have_count(2)
+    viewer.wait_idle()
     for theme in THEMES:
         notebook.set_theme(theme)
-        viewer.screenshot(path=folder / f"viewer-{theme}.png")
+        output.screenshot(path=folder / f"viewer-{theme}.png")
 
 
 def main() -> None:
@@ -55,7 +60,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=find_browser(ThisMachine()), args=CHROMIUM_ARGUMENTS
         )
-        page = browser.new_page(viewport={"width": 1400, "height": 1400}, device_scale_factor=2)
+        page = browser.new_page(viewport={"width": 1400, "height": 1400}, device_scale_factor=1.5)
         take(Notebook(page, lab), folder)
         lab.shut_down_kernels()
         browser.close()
