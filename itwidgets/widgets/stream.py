@@ -283,7 +283,7 @@ class TokenStream(anywidget.AnyWidget):
             "notice": self._notice,
             "can_undo": session.can_undo,
             "can_redo": session.can_redo,
-            "read_only": session.read_only,
+            "read_only": None if live else f"This session can only be read: {session.read_only}.",
             "model": {
                 "name": session.identity.name,
                 "vocabulary_size": session.identity.vocabulary_size,

@@ -95,10 +95,10 @@ interface PromptProps {
 function Prompt({ text, readOnly, onText, onGenerate }: PromptProps) {
   const field = useRef<HTMLTextAreaElement>(null);
 
-  // The field grows with its text.
+  // The field grows with its text, by a script where the style sheet cannot have it so.
   useLayoutEffect(() => {
     const { current } = field;
-    if (current === null) return;
+    if (current === null || CSS.supports("field-sizing", "content")) return;
     current.style.blockSize = "auto";
     current.style.blockSize = `${current.scrollHeight + 2}px`;
   }, [text]);
