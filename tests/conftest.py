@@ -12,7 +12,8 @@ import itwidgets
 from itwidgets import Engine
 from tests.models import tiny_engine
 
-# The same examples in every run, so that a red test is red again. More of them: HYPOTHESIS_PROFILE=long.
+# The same examples in every run, so that a red test is red again. More of them, and others each time:
+# pytest --hypothesis-profile=long.
 settings.register_profile("short", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.register_profile(
     "long", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import itwidgets
 from itwidgets import Engine
+from itwidgets.engine import embedded
 from tests.models import PROMPT, byte_level_tokenizer, tiny_model
 
 
@@ -173,3 +174,10 @@ def test_the_embedded_model_is_there(smollm: Engine) -> None:
     assert smollm.context_length == 8192
     assert smollm.capabilities.branches == "held"
     assert smollm.tokenizer.eos_token_id in smollm.stop_ids
+
+
+def test_a_gguf_file_is_loaded_by_its_path(smollm: Engine) -> None:
+    engine = itwidgets.load(embedded.gguf_file(), device="cpu")
+    assert engine.identity.model_fingerprint == smollm.identity.model_fingerprint
+    assert engine.identity.tokenizer_fingerprint == smollm.identity.tokenizer_fingerprint
+    _speaks(engine)

@@ -158,5 +158,6 @@ def test_whatever_a_person_does(kind: str) -> None:
     class OnThisKind(Person):
         engine = tiny_engine(kind)
 
-    run_state_machine_as_test(OnThisKind, settings=settings(max_examples=12, stateful_step_count=15))
+    examples = (settings.default or settings()).max_examples // 2
+    run_state_machine_as_test(OnThisKind, settings=settings(max_examples=examples, stateful_step_count=20))
     OnThisKind.engine.close()
