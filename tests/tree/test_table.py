@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,40 @@ def test_the_table_grows_beyond_its_capacity_and_old_views_stay() -> None:
     assert tree.column("surprisal").tolist() == [1.5, *range(1, 1100)]
     assert tree.path(row) == list(range(1100))
     assert len(tree.text(row)) == 1100
+
+
+def test_a_reader_between_any_two_lines_of_append_sees_whole_rows() -> None:
+    tree = TokenTree(VOCABULARY)
+    tree.append(parent=-1, token_id=0, origin=Origin.PROMPT, surprisal=0.0)
+    looks = 0
+
+    def look(frame: FrameType, event: str, arg: object) -> Any:
+        nonlocal looks
+        if frame.f_code is not TokenTree.append.__code__ or event != "line":
+            return look
+        looks += 1
+        length = len(tree)
+        for column in COLUMNS:
+            assert len(tree.column(column.name)) == length
+        assert tree.column("surprisal").tolist() == list(range(length))
+        for branch in tree.branches:
+            assert branch.tip.row < length
+            assert branch.text == "A" * len(branch.nodes)
+        for row in range(length):
+            assert all(tree[child].parent == tree[row] for child in tree.children(row))
+        return look
+
+    before = sys.gettrace()
+    try:
+        # The last one makes the table grow.
+        for row in range(1, 257):
+            if row % 20 == 0 or row == 256:
+                sys.settrace(look)
+            tree.append(parent=(row - 1) // 2, token_id=0, origin=Origin.SAMPLED, surprisal=row)
+            sys.settrace(None)
+    finally:
+        sys.settrace(before)
+    assert looks > 100
 
 
 @pytest.mark.parametrize("column", COLUMNS, ids=lambda column: column.name)
