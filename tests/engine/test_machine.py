@@ -22,7 +22,8 @@ from itwidgets.interventions import Ban, Program, Temperature, TopK
 from itwidgets.tree import COLUMNS, Origin
 from tests.models import KINDS, fresh_logits, gate_at, tiny_engine
 
-TOLERANCE = 5e-4
+# A prefill and single steps differ most in a recurrent layer.
+TOLERANCE = dict.fromkeys(KINDS, 5e-4) | {"qwen3_next": 3e-3}
 TOKENS = st.integers(3, 519)
 PROMPTS = st.lists(st.integers(3, 5), min_size=1, max_size=12)
 
@@ -31,6 +32,7 @@ class Person(RuleBasedStateMachine):
     """Does what the viewer lets a person do; a list of heads is the model of undo and redo."""
 
     engine: Engine
+    tolerance: float
     session: Session
 
     @initialize(prompt=PROMPTS)
@@ -122,7 +124,7 @@ class Person(RuleBasedStateMachine):
         path = self.session.tree.token_ids(row)
         expected = fresh_logits(self.engine.model, path)[-1].log_softmax(-1).numpy()
         found = self.session.distribution_after(row).log_probs
-        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+        np.testing.assert_allclose(found, expected, atol=self.tolerance)
 
     @invariant()
     def the_head_is_where_the_model_says(self) -> None:
@@ -147,16 +149,17 @@ class Person(RuleBasedStateMachine):
             log_p = scores.log_softmax(-1)
             for row, before in zip(path[1:], log_p, strict=False):
                 bits = -float(before[tree[row].token_id]) / np.log(2)
-                assert tree[row].surprisal == pytest.approx(bits, abs=2 * TOLERANCE)
+                assert tree[row].surprisal == pytest.approx(bits, abs=2 * self.tolerance)
             for row, after in zip(path, log_p, strict=True):
                 found = self.session.distribution_after(row).log_probs
-                np.testing.assert_allclose(found, after.numpy(), atol=TOLERANCE)
+                np.testing.assert_allclose(found, after.numpy(), atol=self.tolerance)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_a_person_does(kind: str) -> None:
     class OnThisKind(Person):
         engine = tiny_engine(kind)
+        tolerance = TOLERANCE[kind]
 
     examples = (settings.default or settings()).max_examples // 2
     run_state_machine_as_test(OnThisKind, settings=settings(max_examples=examples, stateful_step_count=20))
