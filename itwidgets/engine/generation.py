@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import queue
+import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,29 +33,35 @@ class Generation(Job[list[Node]]):
         self.total = total
         self.nodes: list[Node] = []
         self.partial = self.nodes
-        self._arrivals: queue.SimpleQueue[Node | None] = queue.SimpleQueue()
-        self.on_done(lambda: self._arrivals.put(None))
+        self._arrival = threading.Condition()
+        self.on_done(self._announce)
 
     def add(self, node: Node) -> None:
         """Take a token that was just made. For the job's body."""
         self.nodes.append(node)
-        self._arrivals.put(node)
+        self._announce()
+
+    def _announce(self) -> None:
+        with self._arrival:
+            self._arrival.notify_all()
 
     def __iter__(self) -> Iterator[Node]:
         try:
-            while (node := self._next()) is not None:
-                yield node
-        finally:
+            for index in itertools.count():
+                self._await_token(index)
+                if index >= len(self.nodes):
+                    break
+                yield self.nodes[index]
+        except (GeneratorExit, KeyboardInterrupt):
             self.cancel()
+            raise
         self.wait()
 
-    def _next(self) -> Node | None:
-        # With a timeout, so that an interrupt of the kernel gets through on every platform.
-        while True:
-            try:
-                return self._arrivals.get(timeout=0.1)
-            except queue.Empty:
-                continue
+    def _await_token(self, index: int) -> None:
+        with self._arrival:
+            while index >= len(self.nodes) and not self.done:
+                # With a timeout, so that an interrupt of the kernel gets through on every platform.
+                self._arrival.wait(timeout=0.1)
 
 
 @dataclass(frozen=True)

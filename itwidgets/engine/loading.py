@@ -38,7 +38,7 @@ def load(
         A torch dtype or its name. ``"auto"`` is float32 on a CPU, where bfloat16 costs about 0.05 bit
         of noise, and the checkpoint's own on a GPU.
     device
-        By default the first of CUDA, MPS and CPU that is there.
+        By default CUDA where there is one, else the CPU. MPS is used when it is named.
     device_map
         As in transformers; ``"auto"`` spreads the model over all devices. Not together with ``device``.
     load_in_8bit, load_in_4bit
@@ -127,9 +127,8 @@ def _dtype(dtype: str | torch.dtype, device: torch.device) -> str | torch.dtype:
 
 
 def _best_device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    # MPS is never the default: it has no float64, and nothing here has been run on it yet.
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check_placement(device: Any, device_map: Any, load_in_8bit: bool, load_in_4bit: bool) -> None:
@@ -141,14 +140,18 @@ def _check_placement(device: Any, device_map: Any, load_in_8bit: bool, load_in_4
 
 @contextmanager
 def _one_sentence(name: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn the many ways in which transformers says that there is no such model into one sentence."""
+    """Turn the many ways in which transformers says that it cannot into one sentence."""
     try:
         yield
     except (OSError, ValueError) as error:
+        text = " ".join(str(error).split())
+        if "trust_remote_code" in text:
+            raise OSError(
+                f"{os.fspath(name)!r} comes with code of its own: give trust_remote_code=True if you trust it"
+            ) from error
         if Path(name).exists():
-            reason = (str(error).splitlines() or [type(error).__name__])[0].strip()
-            raise OSError(f"no model could be read from {os.fspath(name)!r}: {reason}") from error
+            raise OSError(f"no model could be read from {os.fspath(name)!r}: {text}") from error
         raise OSError(
             f"no model {os.fspath(name)!r} was found: give a local folder, a .gguf file, "
-            "or a model id that the hub has and you may read"
+            f"or a model id that the hub has and you may read ({text})"
         ) from error

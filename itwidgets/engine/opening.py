@@ -38,11 +38,21 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
     saved = read_session(path, engine.vocabulary)
     difference = _difference(saved.identity, engine.identity)
     if difference is None:
-        return Session(engine, saved.tree, saved.identity, head=saved.head)
+        _warn_of_noise(path, saved.identity, engine.identity)
+        return Session(engine, saved.tree, engine.identity, head=saved.head)
     warnings.warn(f"{os.fspath(path)} is opened for reading only: {difference}", stacklevel=2)
     # The file's own tokens: ids mean something else to another tokenizer.
     saved = read_session(path)
     return Session(None, saved.tree, saved.identity, head=saved.head, read_only=difference)
+
+
+def _warn_of_noise(path: str | os.PathLike[str], saved: ModelIdentity, here: ModelIdentity) -> None:
+    if saved.dtype != here.dtype:
+        warnings.warn(
+            f"{os.fspath(path)} was made in {saved.dtype} and goes on in {here.dtype}: new figures differ "
+            "from the saved ones by the noise of the dtype",
+            stacklevel=3,
+        )
 
 
 def _difference(saved: ModelIdentity, here: ModelIdentity) -> str | None:

@@ -45,7 +45,7 @@ def _token_ids(prompt: Prompt, vocabulary: Vocabulary) -> list[int]:
         return _chat(prompt, tokenizer)
     if isinstance(prompt, bytes) or not all(isinstance(entry, Integral) for entry in prompt):
         raise wrong
-    return [vocabulary.token_id(int(i)) for i in cast("Sequence[int]", prompt)]
+    return [vocabulary.token_id(i) for i in cast("Sequence[int]", prompt)]
 
 
 def _chat(messages: Sequence[Any], tokenizer: PreTrainedTokenizerBase) -> list[int]:

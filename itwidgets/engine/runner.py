@@ -76,11 +76,11 @@ class Runner:
 
         One row at a time, whatever path the row came by, so that asking again gives the same bits.
         """
-        return self._head(kept[None, None])[0, 0] if self._keeps_hidden else kept.float()
+        return _numbers(self._head(kept[None, None])[0, 0] if self._keeps_hidden else kept.float())
 
     def all_logits(self, kept: torch.Tensor) -> torch.Tensor:
         """Return the raw scores of many rows at once, ``[n, V]``: faster, and equal to the dtype's noise."""
-        return self._head(kept[None])[0] if self._keeps_hidden else kept.float()
+        return _numbers(self._head(kept[None])[0] if self._keeps_hidden else kept.float())
 
     def _head(self, hidden: torch.Tensor) -> torch.Tensor:
         # A plain copy in float32 at the end: every reduction after it works on upcast numbers.
@@ -106,6 +106,14 @@ class Runner:
             return False, size
         mine = self._head(states[-1])
         return mine.shape == logits.shape and torch.allclose(mine, logits.float(), 1e-3, 1e-4), size
+
+
+def _numbers(scores: torch.Tensor) -> torch.Tensor:
+    """Return scores as they are, unless they are no numbers."""
+    # The maximum of a row with NaN is NaN.
+    if not torch.isfinite(scores.amax(-1)).all():
+        raise FloatingPointError("the model's scores are no numbers (NaN or infinite): try another dtype")
+    return scores
 
 
 def _postprocessing(config: Any) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from itwidgets.engine import generation
 from itwidgets.engine.distribution import Distribution
 from itwidgets.engine.generation import Branching, Generation, Recipe
+from itwidgets.engine.listeners import Listeners
 from itwidgets.engine.prompts import Prompt, encode_prompt
-from itwidgets.engine.view import TreeView
+from itwidgets.engine.view import NO_PROMPT, TreeView
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.engine.writer import TreeWriter
 from itwidgets.information import log_probabilities
@@ -67,7 +68,8 @@ class Session(TreeView):
         self._engine = engine
         self._jobs: list[Generation] = []
         self._starting = threading.Lock()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
+        self._notify = self._listeners.notify
         self._first_prompt: list[int] = []
         if engine is not None:
             self._branching = Branching(
@@ -85,6 +87,11 @@ class Session(TreeView):
         if self._engine is None or self.read_only is not None:
             raise ReadOnlyError(f"this session is read-only: {self.read_only}")
         return self._engine
+
+    @property
+    def reading(self) -> Generation | None:
+        """The job that is reading the prompt now, or waits to."""
+        return next((job for job in self._jobs if job.kind == "prompt" and not job.done), None)
 
     @property
     def running(self) -> Generation | None:
@@ -248,12 +255,16 @@ class Session(TreeView):
             raise ValueError("the first token of a text has none before it to go on from: edit the prompt")
         if parent is not None and parent >= 0:
             self.tree[parent]  # an error that names the rows when there is no such one
+        if parent is None and prompt is None and self.head is None and self.reading is None:
+            raise ValueError(NO_PROMPT)
         total = len(forced) + (recipe.max_new_tokens if recipe else 0)
 
         def steps(job: Generation) -> Steps[None]:
             if prompt is not None:
                 yield from self._prompt_steps(prompt)
             row = self._history.head if parent is None else parent
+            if row < 0:
+                raise ValueError(NO_PROMPT)
             if row < 0:
                 raise ValueError("the session has read no prompt yet: give it one first")
             row = yield from generation.force(self._branching, job, row, forced)
@@ -270,8 +281,7 @@ class Session(TreeView):
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` on every change, from any thread; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+        return self._listeners.add(listener)
 
     # ---------------------------------------------------------------- parts
 
@@ -314,7 +324,3 @@ class Session(TreeView):
     def _move_head(self, row: int) -> None:
         self._history.head = row
         self._notify()
-
-    def _notify(self) -> None:
-        for listener in list(self._listeners):
-            listener()

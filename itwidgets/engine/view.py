@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from itwidgets.engine.history import History
+from itwidgets.interventions import is_whole
 from itwidgets.tree import Branch, Node, Origin, TokenTree
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NO_PROMPT = "the session has read no prompt yet: give it one first"
 
 
 def prompt_length(tree: TokenTree, path: Sequence[int]) -> int:
@@ -109,7 +113,7 @@ class TreeView:
             return position.parent.row if position.parent else -1
         path = self._path
         if not path:
-            raise ValueError("the session has read no prompt yet: give it one first")
+            raise ValueError(NO_PROMPT)
         return path[self._index(position, path) - 1]
 
     def node_at(self, position: int | Node) -> Node:
@@ -128,6 +132,8 @@ class TreeView:
             raise ValueError(f"{node!r} belongs to another session: give a node of this one")
 
     def _index(self, position: int, path: Sequence[int]) -> int:
+        if not is_whole(position):
+            raise TypeError(f"position is {position!r}, but must be a whole number or a node")
         prompt = prompt_length(self.tree, path)
         new = len(path) - prompt
         if not -new <= position <= new:

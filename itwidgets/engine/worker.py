@@ -26,6 +26,15 @@ _POLL_S = 0.1
 _BUSY_SWITCH_INTERVAL_S = 1e-4
 
 
+class _Here(threading.local):
+    """What the current thread is."""
+
+    is_worker = False
+
+
+_here = _Here()
+
+
 class StoppedError(RuntimeError):
     """The job was stopped before it had a result."""
 
@@ -86,6 +95,11 @@ class Job(Generic[T]):
         TimeoutError
             When it has not ended in time; it goes on.
         """
+        if _here.is_worker and not self.done:
+            raise RuntimeError(
+                f"{self!r} cannot be waited for on the engine's own thread, which has to run it: "
+                "operators and callbacks must not wait"
+            )
         waited = 0.0
         while True:
             step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
@@ -95,8 +109,9 @@ class Job(Generic[T]):
                 self.cancel()
                 raise
             except FutureTimeout:
+                # It may have ended since; and a job may fail with an error of the same class.
                 if self.done:
-                    raise
+                    return self._future.result()
                 waited += step
                 if timeout is not None and waited >= timeout:
                     raise TimeoutError(f"{self!r} has not ended after {timeout} s") from None
@@ -106,7 +121,7 @@ class Job(Generic[T]):
         return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
 
     def on_done(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when it has ended, on the engine's thread."""
+        """Call ``callback`` when it has ended: on the engine's thread, or at once if it has."""
         self._future.add_done_callback(lambda _: callback())
 
     def advance(self) -> bool:
@@ -166,6 +181,7 @@ class Worker:
             self._thread.join()
 
     def _run(self) -> None:
+        _here.is_worker = True
         with torch.inference_mode():
             while (lane := self._next_lane()) is not None:
                 with _switch_interval.lowered():

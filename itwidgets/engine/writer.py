@@ -55,7 +55,7 @@ class TreeWriter:
             rows = path[start : start + PREFILL_CHUNK]
             with self._rolled_back_on_error():
                 kept = self.runner.forward(ids[start : start + len(rows)], self._store.cache)
-            self._commit(rows, kept)
+                self._commit(rows, kept)
             yield
 
     def prefill(self, parent: int, token_ids: Sequence[int], origin: Origin) -> Generator[None, None, int]:
@@ -66,11 +66,11 @@ class TreeWriter:
             with self._rolled_back_on_error():
                 kept = self.runner.forward(chunk, self._store.cache)
                 figures = self._scored(parent, chunk, kept)
-            rows = []
-            for token_id, values in zip(chunk, figures, strict=True):
-                parent = self._append(parent, token_id, origin, values)
-                rows.append(parent)
-            self._commit(rows, kept)
+                rows = []
+                for token_id, values in zip(chunk, figures, strict=True):
+                    parent = self._append(parent, token_id, origin, values)
+                    rows.append(parent)
+                self._commit(rows, kept)
             yield
         return parent
 
@@ -78,8 +78,8 @@ class TreeWriter:
         """Append one token after ``parent``, whose branch is current; return its row."""
         with self._rolled_back_on_error():
             kept = self.runner.forward([token_id], self._store.cache)
-        row = self._append(parent, token_id, origin, figures)
-        self._commit([row], kept)
+            row = self._append(parent, token_id, origin, figures)
+            self._commit([row], kept)
         return row
 
     def _scored(self, parent: int, token_ids: Sequence[int], kept: torch.Tensor) -> list[dict[str, Any]]:
@@ -135,7 +135,8 @@ def drawn_figures(scores: torch.Tensor, outcome: Outcome, token_id: int, program
 
 
 def _bits(log_probs: torch.Tensor, token_id: int) -> float:
-    return -float(log_probs[token_id]) / math.log(2)
+    # Plus zero, so that a certain token has 0.0 bits and not -0.0.
+    return -float(log_probs[token_id]) / math.log(2) + 0.0
 
 
 def forced_figures(scores: torch.Tensor, token_id: int) -> dict[str, Any]:

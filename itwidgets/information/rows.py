@@ -59,17 +59,36 @@ def row_statistics(logits: torch.Tensor, tokens: Sequence[int], k: int) -> RowSt
 
 
 def _statistics(scores: torch.Tensor, token: int, k: int) -> tuple[npt.NDArray[Any], ...]:
+    if scores.device.type == "mps":
+        # It has no float64, and its float32 cannot be mixed with the CPU's.
+        scores = scores.cpu()
     log_total, entropy, varentropy = moments(scores)
     score = scores[token]
-    top = scores.topk(min(k, len(scores)))
+    top_ids = best(scores, k)
     numbers = torch.stack([(log_total - score) / LN2, entropy / LN2, varentropy / LN2**2])
-    top_log_probs = top.values.to(log_total.dtype).to(log_total.device) - log_total
+    top_log_probs = scores[top_ids].to(log_total.dtype) - log_total
     return (
         *numbers.cpu().numpy(),
         (1 + (scores > score).sum()).cpu().numpy(),
-        _filled(top.indices.cpu().numpy(), k, -1),
+        _filled(top_ids.cpu().numpy(), k, -1),
         _filled(top_log_probs.cpu().numpy(), k, np.nan),
     )
+
+
+def best(scores: torch.Tensor, k: int) -> torch.Tensor:
+    """Ids of the `k` highest scores, best first; of tokens that tie, the lower id first.
+
+    ``topk`` breaks ties as it likes, and bfloat16 logits tie often: a list that goes on elsewhere would
+    then name some tokens twice and others never.
+
+    Examples
+    --------
+    >>> best(torch.tensor([1.0, 3.0, 1.0, 1.0]), 2)
+    tensor([1, 0])
+    """
+    last = scores.topk(min(k, len(scores))).values[-1]
+    ids = (scores >= last).nonzero()[:, 0]
+    return ids[scores[ids].sort(descending=True, stable=True).indices[:k]]
 
 
 def _filled(values: npt.NDArray[Any], k: int, missing: float) -> npt.NDArray[Any]:

@@ -2,7 +2,7 @@
 
 from itwidgets.interventions.draw import draw, gumbel_noise
 from itwidgets.interventions.operators import Ban, Bias, Operator, Step
-from itwidgets.interventions.parameters import check_seed, check_whole
+from itwidgets.interventions.parameters import check_seed, check_whole, is_whole
 from itwidgets.interventions.program import GREEDY, Outcome, Program, sampling_program
 from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, TopP
 
@@ -23,5 +23,6 @@ __all__ = [
     "check_whole",
     "draw",
     "gumbel_noise",
+    "is_whole",
     "sampling_program",
 ]

@@ -48,9 +48,11 @@ class Operator(ABC):
     by_name: ClassVar[dict[str, type[Operator]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make the operator known to programs that are read from JSON."""
+        """Make the package's own operators known to programs that are read from JSON."""
         super().__init_subclass__(**kwargs)
-        Operator.by_name[cls.__name__] = cls
+        # A file must not name code that happens to be there: other operators stay unknown to it.
+        if cls.__module__.startswith("itwidgets."):
+            Operator.by_name[cls.__name__] = cls
 
     @abstractmethod
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:

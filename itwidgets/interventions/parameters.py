@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or of numpy; truth values are not."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
 def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number of at least ``least``; truth values are not numbers here."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    """Refuse what is not a whole number of at least ``least``."""
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
 
 

@@ -42,6 +42,8 @@ class Program:
 
     def __rshift__(self, other: Operator | Program) -> Program:
         """Compose: this program first, then ``other``."""
+        if not isinstance(other, (Operator, Program)):
+            raise TypeError(f"{other!r} was given, but a program is made of operators and programs")
         return Program(self.operators + (other.operators if isinstance(other, Program) else (other,)))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> Outcome:

@@ -61,6 +61,8 @@ class SessionFileError(ValueError):
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
     tree, target = session.tree, Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {os.fspath(target.parent)!r} to save {target.name!r} in")
     # The tree may grow meanwhile: all columns end at the same row.
     rows = len(tree)
     columns = {column.name: tree.column(column.name)[:rows] for column in COLUMNS}

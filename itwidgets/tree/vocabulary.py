@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from itwidgets.interventions import is_whole
+
 if TYPE_CHECKING:
     import llguidance
     from transformers import PreTrainedTokenizerBase
@@ -133,18 +135,20 @@ class Vocabulary:
                     "give a token id or a text that is one token"
                 )
             return ids[0]
+        if not is_whole(token):
+            raise TypeError(f"token is {token!r}, but must be a token id or the text of one token")
         if not 0 <= token < self.size:
             raise ValueError(f"token id {token} is not in the vocabulary: 0 to {self.size - 1} are accepted")
         return int(token)
 
-    def token_ids(self, tokens: int | str | Sequence[int]) -> list[int]:
+    def token_ids(self, tokens: int | str | Iterable[int]) -> list[int]:
         """Return ids of what is to be forced: a token id, several, or any text of one or more tokens."""
         if isinstance(tokens, str):
             ids = self.encode(tokens)
-        elif isinstance(tokens, Sequence):
-            ids = [self.token_id(int(i)) for i in tokens]
+        elif isinstance(tokens, Iterable):
+            ids = [self.token_id(i) for i in tokens]
         else:
-            ids = [self.token_id(int(tokens))]
+            ids = [self.token_id(tokens)]
         if not ids:
             raise ValueError(f"{tokens!r} has no tokens: give at least one token or character to force")
         return ids

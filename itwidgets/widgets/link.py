@@ -55,13 +55,17 @@ class Link:
         while not self._closed.is_set():
             self._news.wait()
             self._news.clear()
-            # Changes first: a reply may speak of them.
-            if self._changed.is_set():
-                self._changed.clear()
-                self._guarded(self._send_changes)
-            while not self._replies.empty():
-                self._guarded(self._replies.get())
+            self._send_all()
             self._closed.wait(INTERVAL_S)
+        self._send_all()
+
+    def _send_all(self) -> None:
+        # Changes first: a reply may speak of them.
+        if self._changed.is_set():
+            self._changed.clear()
+            self._guarded(self._send_changes)
+        while not self._replies.empty():
+            self._guarded(self._replies.get())
 
     def _guarded(self, send: Callable[[], None]) -> None:
         try:

@@ -47,9 +47,12 @@ class Page:
         return dict(self._stamped(state))
 
     def _stamped(self, state: State) -> State:
-        # The rows named are those that travelled, even if the tree has grown since.
+        # Only rows that travelled are named, even if the tree has grown since.
+        last = self._rows - 1
+        selected = state["selected"]
         return state | {
             "seq": self.seq,
             "rows": self._rows,
-            "head": min(state["head"], self._rows - 1),
+            "head": min(state["head"], last),
+            "selected": None if selected is None or selected > last else selected,
         }

@@ -7,8 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from itwidgets.engine import Distribution, Job
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import ErrorBody, Request, encode_alternatives
@@ -31,7 +29,7 @@ class Requests:
 
     def __init__(self, viewer: TokenStream) -> None:
         self._viewer = viewer
-        self._cancelled: set[int] = set()
+        self._reading: dict[int, Job[Distribution]] = {}
         self._distributions: OrderedDict[tuple[str, int], Distribution] = OrderedDict()
         self._handlers: dict[str, Callable[[Request], object]] = {
             "generate": self._generate,
@@ -54,7 +52,7 @@ class Requests:
             return
         try:
             if kind == "distribution-cancel":
-                self._cancelled.add(number)
+                self._cancel(number)
             elif kind == "distribution":
                 self._distribution(request)
             elif kind == "snapshot":
@@ -69,9 +67,6 @@ class Requests:
 
     def _answer(self, request: Request, answer: Answer) -> None:
         def send() -> None:
-            if request["id"] in self._cancelled:
-                self._cancelled.discard(request["id"])
-                return
             try:
                 fields, buffers = answer()
             except Exception as error:  # noqa: BLE001 - as in `handle`
@@ -108,11 +103,20 @@ class Requests:
             self._answer(request, lambda: self._alternatives(request, held))
             return
         job = session.read_distribution(request["parent"])
+        self._reading[request["id"]] = job
         job.on_done(lambda: self._read(request, key, job))
 
+    def _cancel(self, number: int) -> None:
+        """Drop a request for a distribution that nobody waits for any more."""
+        job = self._reading.get(number)
+        if job is not None:
+            job.cancel()
+
     def _read(self, request: Request, key: tuple[str, int], job: Job[Distribution]) -> None:
+        self._reading.pop(request["id"], None)
         if job.error is not None:
-            self._refuse(request, job.error)
+            if not job.cancelled:
+                self._refuse(request, job.error)
             return
         found = job.wait()
         self._distributions[key] = found
@@ -131,7 +135,7 @@ class Requests:
             "entropy": distribution.entropy,
         }
         log_probs = distribution.log_probs[shown]
-        ranks = distribution.ranks(shown) if "search" in request else offset + 1 + np.arange(len(shown))
+        ranks = distribution.ranks(shown)
         return fields, encode_alternatives(ranks, shown, log_probs, distribution.vocabulary)
 
 

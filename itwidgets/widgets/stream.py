@@ -29,6 +29,8 @@ def _bundle(name: str) -> str | Path:
     anywidget keeps all viewers of a file, for good: with them it would keep their models.
     """
     path = Path(__file__).parent.parent / "static" / name
+    if not path.is_file():
+        raise FileNotFoundError(f"the front end is not built ({path} is missing): run `make lab` once")
     return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
 
 
@@ -47,11 +49,6 @@ class TokenStream(anywidget.AnyWidget):
     **settings
         Sampling settings at the start: ``temperature`` (0 is greedy), ``top_k``, ``top_p``, ``min_p``,
         ``seed``, ``max_new_tokens``.
-
-    Attributes
-    ----------
-    session : Session
-        The token tree that is shown.
 
     Examples
     --------
@@ -79,13 +76,14 @@ class TokenStream(anywidget.AnyWidget):
                 "prompt was given with a session, which has its own: give an engine, or no prompt"
             )
         self._settings = checked(settings)
-        self.session = source if isinstance(source, Session) else source.empty_session()
-        first_prompt = self.session.encode(prompt) if prompt else None
+        self._session = source if isinstance(source, Session) else source.empty_session()
+        self._first_prompt = self.session.encode(prompt) if prompt else None
         self._selected: int | None = None
         self._following: Generation | None = None
         self._notice: Notice | None = None
         self._notices = itertools.count(1)
-        self._prompts = {prompt: first_prompt} if isinstance(prompt, str) and first_prompt else {}
+        self._prompts = {prompt: self._first_prompt} if isinstance(prompt, str) and self._first_prompt else {}
+        self._jobs: list[Generation] = []
         self._page = Page()
         super().__init__()
         hear_on_the_pages_subshell(self.comm)
@@ -93,8 +91,8 @@ class TokenStream(anywidget.AnyWidget):
         self._unsubscribe = self.session.subscribe(self.link.changed)
         self._requests = Requests(self)
         self.on_msg(lambda _, content, buffers: self._requests.handle(content))
-        if first_prompt:
-            self._watched(self.session.read_prompt(first_prompt))
+        if self._first_prompt:
+            self._watched(self.session.read_prompt(self._first_prompt))
         self.link.changed()
 
     def __repr__(self) -> str:
@@ -152,6 +150,11 @@ class TokenStream(anywidget.AnyWidget):
         self.select_row(None if position is None else self.session.node_at(position).row)
 
     @property
+    def session(self) -> Session:
+        """The token tree that is shown."""
+        return self._session
+
+    @property
     def selected(self) -> Node | None:
         """The selected token."""
         return None if self._selected is None else self.session.tree[self._selected]
@@ -162,10 +165,11 @@ class TokenStream(anywidget.AnyWidget):
         return self._settings.copy()
 
     def close(self) -> None:
-        """Stop what is running and remove the viewer from the page; the session stays."""
+        """Stop what this viewer started and remove it from the page; the session stays."""
         # ipywidgets also closes a viewer that was never made, because its arguments were refused.
         if hasattr(self, "_unsubscribe"):
-            self.stop()
+            for job in self._jobs:
+                job.cancel()
             self._unsubscribe()
             self.link.close()
         super().close()
@@ -185,7 +189,7 @@ class TokenStream(anywidget.AnyWidget):
         settings = settings or self._settings
         session = self.session
         recipe = recipe_of(settings, program)
-        edited = None if prompt is None or parent is not None else self._edited(prompt)
+        edited = None if parent is not None else self._edited(prompt)
         if parent is None and edited is None and session.has_ended:
             raise ValueError(
                 "the model ended this text: select a token and force another, or edit the prompt"
@@ -195,11 +199,19 @@ class TokenStream(anywidget.AnyWidget):
         self._following = job if parent is not None else None
         return self._watched(job)
 
-    def _edited(self, prompt: str) -> list[int] | None:
-        """Token ids of the prompt field, if they are not those of the current branch."""
-        token_ids = self._prompts.get(prompt) or self.session.encode(prompt)
-        if token_ids == self.session.token_ids[: self.session.prompt_length]:
+    def _edited(self, prompt: str | None) -> list[int] | None:
+        """Token ids to make current first: those of a prompt field that says something new.
+
+        What the field shows by itself is never encoded again: another encoding of the same text, or a
+        second BOS, would be another prompt.
+        """
+        reading = self.session.reading
+        if self.session.head is None and (reading is None or reading.cancelled):
+            # There was no prompt yet, or it was stopped before it was read.
+            return self._first_prompt if prompt is None else self.session.encode(prompt)
+        if prompt is None or prompt == self._prompt():
             return None
+        token_ids = self._prompts.get(prompt) or self.session.encode(prompt)
         self._prompts = {**self._prompts, prompt: token_ids}
         return token_ids
 
@@ -233,11 +245,13 @@ class TokenStream(anywidget.AnyWidget):
     # ---------------------------------------------------------------- parts
 
     def _await_prompt(self) -> None:
-        job = self.session.running
-        if job is not None and job.kind == "prompt":
+        job = self.session.reading
+        if job is not None:
             job.wait()
 
     def _watched(self, job: Generation) -> Generation:
+        self._jobs = [other for other in self._jobs if not other.done] + [job]
+
         def ended() -> None:
             if job.error is not None:
                 self.notify(job.error)

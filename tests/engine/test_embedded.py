@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -50,15 +52,19 @@ def test_the_model_is_converted_once(cache: Path) -> None:
     assert _converted(convert) == folder
     assert convert.calls == 1
     assert (folder / "model.safetensors").read_bytes().endswith(WEIGHTS)
-    assert [path.name for path in cache.iterdir()] == [folder.name]
+    assert _folders(cache) == [folder]
+
+
+def _folders(cache: Path) -> list[Path]:
+    return [path for path in cache.iterdir() if path.is_dir()]
 
 
 def test_each_step_is_told() -> None:
     steps: list[str] = []
     for _ in range(2):
         embedded.converted_model(Conversion(), steps.append)
-    assert len(steps) == len(set(steps)) + 1
-    assert "converting the weights, once" in steps
+    assert steps.count("checking the cache") == 2
+    assert steps.count("converting the weights, once") == 1
 
 
 def _truncated(folder: Path) -> None:
@@ -100,22 +106,37 @@ def test_a_damaged_cache_is_made_anew(damage: str) -> None:
 def test_a_conversion_that_fails_leaves_nothing(cache: Path) -> None:
     with pytest.raises(OSError, match="no space left"):
         _converted(Conversion(fails=True))
-    assert list(cache.iterdir()) == []
+    assert _folders(cache) == []
     convert = Conversion()
     _converted(convert)
     assert convert.calls == 1
 
 
-def test_one_that_finished_first_is_taken(cache: Path) -> None:
-    first = Conversion()
+def test_several_that_meet_a_damaged_cache_make_it_once(cache: Path) -> None:
+    convert = Conversion()
+    _truncated(_converted(convert))
+    with ThreadPoolExecutor(4) as pool:
+        folders = list(pool.map(lambda _: _converted(convert), range(4)))
+    assert convert.calls == 2
+    assert set(folders) == set(_folders(cache))
 
-    def slower(gguf: Path, folder: Path) -> None:
-        _converted(first)
-        first(gguf, folder)
 
-    folder = embedded.converted_model(slower, lambda _: None)
-    assert (folder / "model.safetensors").is_file()
-    assert [path.name for path in cache.iterdir()] == [folder.name]
+def test_half_a_model_of_a_killed_process_is_removed(cache: Path) -> None:
+    convert = Conversion()
+    folder = _converted(convert)
+    shutil.rmtree(folder)
+    (folder.with_name(folder.name + ".partial")).mkdir()
+    assert _converted(convert) == folder
+    assert _folders(cache) == [folder]
+
+
+def test_a_cache_that_cannot_be_written_is_named(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    file = cache.parent / "file"
+    file.write_text("in the way")
+    monkeypatch.setenv("ITWIDGETS_CACHE", str(file))
+    with pytest.raises(OSError, match=r"cannot be kept in .*file .*: set ITWIDGETS_CACHE"):
+        _converted(Conversion())
 
 
 def test_another_file_has_another_folder(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_folder_without_a_model_gives_one_sentence(tmp_path: Path, content: st
     ("cuda", "mps", "expected", "dtype"),
     [
         (True, True, "cuda", torch.bfloat16),
-        (False, True, "mps", torch.bfloat16),
+        (False, True, "cpu", torch.float32),
         (False, False, "cpu", torch.float32),
     ],
 )

@@ -143,3 +143,11 @@ def test_an_unknown_operator_is_named_with_those_accepted() -> None:
 
 def test_the_greedy_program_is_one_operator() -> None:
     assert Program.from_json(GREEDY.to_json()).operators == (Greedy(),)
+
+
+def test_an_operator_that_happens_to_be_defined_is_not_loaded_by_its_name() -> None:
+    class Handy(Greedy):
+        pass
+
+    with pytest.raises(ValueError, match="unknown operator 'Handy'"):
+        Program.from_json(Program((Handy(),)).to_json())

@@ -229,9 +229,8 @@ class TestConstruction:
     def test_no_prompt_yet(self, engine: Engine, show: Show) -> None:
         page = show(TokenStream(engine, temperature=0.0))
         page.ask("snapshot")
-        page.ask("generate", settings=_settings(page, max_new_tokens=2))
-        page.wait_until(lambda: page.state["notice"])
-        assert page.state["notice"]["message"] == "the session has read no prompt yet: give it one first"
+        error = page.refused("generate", settings=_settings(page, max_new_tokens=2))
+        assert error["message"] == "the session has read no prompt yet: give it one first"
         page.ask("generate", prompt=PROMPT, settings=_settings(page, max_new_tokens=2))
         page.settle()
         assert page.viewer.session.prompt_text == PROMPT

@@ -1,0 +1,36 @@
+"""Tokens that tie stand in one order everywhere: as bfloat16 logits do so often."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from itwidgets.information import log_probabilities, row_statistics
+from itwidgets.information.rows import best
+from tests.models import tiny_engine
+
+
+def test_the_lower_id_comes_first() -> None:
+    scores = torch.tensor([0.0, 2.0, 1.0, 2.0, 1.0, 1.0, -torch.inf])
+    assert best(scores, 4).tolist() == [1, 3, 2, 4]
+    assert best(scores, 99).tolist() == [1, 3, 2, 4, 5, 0, 6]
+
+
+def test_the_stored_tokens_and_the_whole_distribution_have_one_order() -> None:
+    engine = tiny_engine(dtype=torch.bfloat16)
+    session = engine.session("The capital of France is Paris")
+    ties = 0
+    for node in session.nodes[1:]:
+        distribution = session.distribution(node)
+        stored = session.tree.column("top_ids")[node.row]
+        np.testing.assert_array_equal(stored, distribution.order[: len(stored)])
+        ties += len(stored) - len(np.unique(distribution.log_probs[stored]))
+    assert ties > 0
+    engine.close()
+
+
+def test_statistics_keep_that_order() -> None:
+    scores = torch.randn(3, 500, generator=torch.Generator().manual_seed(0)).bfloat16().float()
+    statistics = row_statistics(scores, [0, 1, 2], 50)
+    for row, ids in zip(log_probabilities(scores).numpy(), statistics.top_ids, strict=True):
+        np.testing.assert_array_equal(ids, np.argsort(-row, kind="stable")[:50])
