@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FIRST_LOOK = "notebooks/01_first_look.ipynb"
 VIEWER_CELL = 3
+PROMPT_TOKENS = 7
+TOKEN_5 = PROMPT_TOKENS + 5
 SETUP = """
 import itwidgets as itw
 engine = itw.load()
@@ -41,23 +43,27 @@ def test_the_first_notebook(notebook: Notebook) -> None:
     view = ViewerPage(notebook.output(VIEWER_CELL))
     view.wait_idle()
     before = view.names()
-    assert len(before) == 7 + 40
+    assert len(before) == PROMPT_TOKENS + 40
 
-    view.token(5).click()
-    third = view.alternative(3)
-    expect(third).to_have_accessible_name(re.compile("rank 3, .*probability 0.*bits"))
-
-    view.token(12).click()
+    view.token(TOKEN_5).click()
+    for rank in (1, 2, 3):
+        expect(view.alternative(rank)).to_have_accessible_name(
+            re.compile(rf'rank {rank}, ".*", probability 0\.\d+, \d+\.\d+ bits')
+        )
     view.alternative(3).dblclick()
-    expect(view.token(12)).to_have_accessible_name(re.compile("rank 3, forced"))
+    expect(view.token(TOKEN_5)).to_have_accessible_name(re.compile("rank 3, forced"))
+    # It streams: some tokens are there while the job still runs.
+    expect(view.token(TOKEN_5 + 3)).to_be_attached()
+    expect(view.button("Stop")).to_be_enabled()
+    assert len(view.names()) < TOKEN_5 + 41
     view.wait_idle()
     after = view.names()
-    assert len(after) == 12 + 1 + 40
-    assert after[:12] == before[:12]
+    assert len(after) == TOKEN_5 + 1 + 40
+    assert after[:TOKEN_5] == before[:TOKEN_5]
 
     expect(view.branches.get_by_role("option")).to_have_count(2)
     view.branches.get_by_role("option").first.click()
-    expect(view.token(12)).to_have_accessible_name(before[12])
+    expect(view.token(TOKEN_5)).to_have_accessible_name(before[TOKEN_5])
     assert view.names() == before
 
 
