@@ -1,12 +1,12 @@
 // Bundles the page half into the two files that the Python package carries:
 //
-//   js/src/index.ts(x)       -> itwidgets/static/widget.js
+//   js/src/index.tsx         -> itwidgets/static/widget.js
 //   js/src/styles/index.css  -> itwidgets/static/widget.css
 //
 // One ESM file without code splitting: anywidget loads it from a blob URL, which has no folder to
 // load further chunks from. `--watch` rebuilds on every change, with an inline source map.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
@@ -16,17 +16,12 @@ const LIMIT_BYTES = 120_000;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const watch = process.argv.includes("--watch");
-const entry = ["js/src/index.ts", "js/src/index.tsx"].find((path) => existsSync(root + path));
-if (entry === undefined) {
-  console.error("build: there is no js/src/index.ts or js/src/index.tsx to bundle");
-  process.exit(1);
-}
 
 /** @type {esbuild.BuildOptions} */
 const options = {
   absWorkingDir: root,
   entryPoints: [
-    { in: entry, out: "widget" },
+    { in: "js/src/index.tsx", out: "widget" },
     { in: "js/src/styles/index.css", out: "widget" },
   ],
   outdir: "itwidgets/static",
