@@ -154,8 +154,9 @@ export class Store {
 
   #take(state: State, known: State): void {
     this.state = state;
-    if (state.job === null) this.stopping = "no";
-    else this.chosenHead = null;
+    // Stop is meant for one job, and the next may follow without a pause.
+    if (state.job?.id !== known.job?.id) this.stopping = "no";
+    if (state.job !== null) this.chosenHead = null;
     const fresh = state.session !== known.session;
     if (fresh) this.#sentSelections = [];
     const echo = this.#sentSelections.indexOf(state.selected);

@@ -53,12 +53,13 @@ export class Viewer {
   }
 
   stop(): void {
-    if (!this.store.busy) return;
+    const stopped = this.store.state.job;
+    if (stopped === null) return;
     this.store.setStopping("yes");
     clearTimeout(this.#stopTimer);
     this.#stopTimer = setTimeout(() => {
       const { job } = this.store.state;
-      if (job !== null && !job.stopping) this.store.setStopping("hint");
+      if (job?.id === stopped.id && !job.stopping) this.store.setStopping("hint");
     }, STOP_PATIENCE_MS);
     void this.#connection.request("stop", {}).then(() => {
       clearTimeout(this.#stopTimer);

@@ -81,6 +81,20 @@ describe("generating", () => {
     await expect.element(screen.getByText(/interrupt button/)).not.toBeInTheDocument();
   });
 
+  test("a Stop says nothing of the job that came after the one it was meant for", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    await button(screen, "Generate").click();
+    await frame();
+    kernel.answers = false;
+    await button(screen, "Stop").click();
+    await expect.element(screen.getByText("Stopping…")).toBeVisible();
+    kernel.delta({ job: { id: 99, kind: "generate", made: 0, total: 9, stopping: false } });
+    await expect.element(screen.getByText("Stopping…")).not.toBeInTheDocument();
+    await pause(1100);
+    expect(screen.getByText(/interrupt button/).elements()).toHaveLength(0);
+  });
+
   test("an action that gets no answer says so, and reading goes on", async () => {
     const kernel = kernelWith();
     kernel.answers = false;

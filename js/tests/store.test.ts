@@ -98,6 +98,17 @@ test("columns keep their values while they outgrow their place many times", () =
   expect(store.tree.path(1999)).toHaveLength(2000);
 });
 
+test("a job that follows another at once is not shown as stopping", () => {
+  const store = branched();
+  const job = { kind: "generate", made: 0, total: 9, stopping: false } as const;
+  grow(store, [], { job: { id: 1, ...job } });
+  store.setStopping("yes");
+  grow(store, [], { job: { id: 1, ...job, made: 3 } });
+  expect(store.stopping).toBe("yes");
+  grow(store, [], { job: { id: 2, ...job } });
+  expect(store.stopping).toBe("no");
+});
+
 test("another session takes the place of the rows and keeps the tokens", () => {
   const store = branched();
   const { generation } = store;
