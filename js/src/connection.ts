@@ -18,6 +18,9 @@ export interface Reply {
 /** After this long without an answer the person is told. */
 export const PATIENCE_MS = 1500;
 
+/** After this long without an answer a snapshot is asked for again, when the page lacks something. */
+export const SNAPSHOT_PATIENCE_MS = 2000;
+
 /** Requests that nothing on the page waits for: without an answer, what they ask for still shows. */
 const PATIENT: ReadonlySet<RequestKind> = new Set([
   "select",
@@ -44,7 +47,10 @@ export class Connection {
   // Two pages of one kernel count apart from each other. The product stays below 2 ** 53.
   readonly #prefix = Math.floor(Math.random() * 2 ** 31) * 2 ** 20;
   #count = 0;
-  #snapshot: number | null = null;
+  /** When the snapshot that is awaited was asked for; null when none is. */
+  #snapshotAsked: number | null = null;
+  /** How many snapshots in a row were asked for in vain. */
+  #snapshotsLost = 0;
 
   constructor(model: Model, store: Store, signal: AbortSignal) {
     this.#model = model;
@@ -64,8 +70,8 @@ export class Connection {
       for (const { timer } of this.#waiting.values()) clearTimeout(timer);
       this.#waiting.clear();
     });
-    const { state, table } = store;
-    if (state.rows !== table.length || state.job !== null) this.#askForSnapshot();
+    // The traits are written when nothing runs: during a job they are behind, and look idle.
+    this.#askForSnapshot();
   }
 
   /**
@@ -82,11 +88,9 @@ export class Connection {
     this.#count += 1;
     const id = this.#prefix + this.#count;
     const promise = new Promise<Reply | null>((settle) => {
-      const busy = this.#store.busy;
-      const timer = PATIENT.has(kind)
-        ? undefined
-        : setTimeout(() => this.#store.setUnanswered(true), PATIENCE_MS);
-      this.#waiting.set(id, { kind, busy, timer, settle });
+      const waiting = { kind, busy: this.#store.busy, timer: undefined, settle };
+      this.#waiting.set(id, waiting);
+      if (!PATIENT.has(kind)) this.#watch(waiting);
     });
     signal?.addEventListener("abort", () => {
       const waiting = this.#waiting.get(id);
@@ -96,8 +100,19 @@ export class Connection {
       waiting.settle(null);
     });
     this.#model.send({ kind, id, ...fields });
-    if (kind === "snapshot") this.#snapshot = id;
     return promise;
+  }
+
+  #watch(waiting: Waiting): void {
+    waiting.timer = setTimeout(() => {
+      // A distribution waits its turn behind a job, and then needs time of its own.
+      if (waiting.kind === "distribution" && waiting.busy) {
+        waiting.busy = this.#store.busy;
+        this.#watch(waiting);
+      } else {
+        this.#store.setUnanswered(true);
+      }
+    }, PATIENCE_MS);
   }
 
   #readTraits(): void {
@@ -136,25 +151,41 @@ export class Connection {
   }
 
   #takeDelta({ state, header }: Message, buffers: readonly DataView[]): void {
-    if (this.#snapshot !== null || state === undefined || header === undefined) return;
+    if (state === undefined || header === undefined) return;
     const { state: known, table } = this.#store;
     const held = state.session === known.session ? table.length : 0;
     if (state.seq !== known.seq + 1 || header.first !== held) {
-      this.#askForSnapshot();
+      this.#catchUp();
       return;
     }
     const { columns, tokens } = decodeSlice(header, buffers);
     this.#store.grow(state, header, columns, tokens);
   }
 
-  #takeSnapshot({ id, state, header }: Message, buffers: readonly DataView[]): void {
-    if (id === this.#snapshot) this.#snapshot = null;
+  // One stream carries answers and deltas, so a snapshot fits wherever in it it comes, even late.
+  #takeSnapshot({ state, header }: Message, buffers: readonly DataView[]): void {
+    this.#snapshotAsked = null;
+    this.#snapshotsLost = 0;
     if (state === undefined || header === undefined) return;
+    const { state: known, table } = this.#store;
+    const sameRows = state.session === known.session && header.count === table.length;
+    if (sameRows && state.seq === known.seq) return;
     const { columns, tokens } = decodeSlice(header, buffers);
     this.#store.replace(state, header, columns, tokens);
   }
 
+  /** Ask for what the page lacks, unless that was done just now. The answer can be lost as well. */
+  #catchUp(): void {
+    if (this.#snapshotAsked !== null) {
+      if (performance.now() - this.#snapshotAsked < SNAPSHOT_PATIENCE_MS) return;
+      this.#snapshotsLost += 1;
+      if (this.#snapshotsLost > 1) this.#store.setUnanswered(true);
+    }
+    this.#askForSnapshot();
+  }
+
   #askForSnapshot(): void {
+    this.#snapshotAsked = performance.now();
     void this.request("snapshot", {});
   }
 

@@ -1,5 +1,5 @@
-import { expect, onTestFinished, test } from "vitest";
-import { Connection, type Model, PATIENCE_MS } from "../src/connection";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { Connection, type Model, PATIENCE_MS, SNAPSHOT_PATIENCE_MS } from "../src/connection";
 import { Store } from "../src/store";
 import { FakeKernel } from "./fake_kernel";
 import { pause } from "./mount";
@@ -12,37 +12,84 @@ function connect(kernel: FakeKernel) {
   return { store, connection, life };
 }
 
+/** Connected, and what was asked for at the start is answered and out of the list. */
+function settled(kernel: FakeKernel) {
+  const connected = connect(kernel);
+  kernel.model.sent.length = 0;
+  return connected;
+}
+
+function snapshots(kernel: FakeKernel): number {
+  return kernel.model.sent.filter(({ kind }) => kind === "snapshot").length;
+}
+
+/** Lose a delta and send the next one. */
+function lose(kernel: FakeKernel): void {
+  kernel.delta({}, true);
+  kernel.delta();
+}
+
 function kernelOf(prompt = ["The", " cat"]): FakeKernel {
   return new FakeKernel(prompt, [" sat", " down"]);
 }
 
-test("the traits are read at the start, and nothing is asked for", () => {
+test("the traits are read at the start, and the kernel is asked whether there is more", () => {
   const kernel = kernelOf();
+  kernel.answers = false;
   const { store } = connect(kernel);
   expect(store.table.length).toBe(2);
   expect(store.path).toEqual([0, 1]);
-  expect(kernel.model.sent).toEqual([]);
+  expect(kernel.model.sent.map(({ kind }) => kind)).toEqual(["snapshot"]);
+});
+
+test("an answer that holds what the traits held changes nothing", () => {
+  const kernel = kernelOf();
+  kernel.answers = false;
+  const { store } = connect(kernel);
+  const { table, state, generation } = store;
+  kernel.answers = true;
+  kernel.model.onSend(kernel.model.last("snapshot") as never);
+  expect(store.table).toBe(table);
+  expect(store.state).toBe(state);
+  expect(store.generation).toBe(generation);
+});
+
+test("what fits is taken while the answer of the start is still awaited", () => {
+  const kernel = kernelOf();
+  kernel.answers = false;
+  const { store } = connect(kernel);
+  kernel.write([" sat"]);
+  kernel.delta();
+  expect(store.path).toEqual([0, 1, 2]);
 });
 
 test("a model that has no state yet is an empty one", () => {
   const kernel = kernelOf();
   kernel.model.traits = {};
+  kernel.answers = false;
   expect(connect(kernel).store.path).toEqual([]);
 });
 
-test("a snapshot is asked for when a job runs, and when the traits disagree", () => {
+test("the answer of the start heals traits that disagree, and the stream goes on from it", () => {
   const kernel = kernelOf();
   kernel.write([" sat"]);
   const traits = kernel.model.traits;
   kernel.model.traits = { ...traits, state: kernel.state };
   const { store } = connect(kernel);
-  expect(kernel.model.sent.map(({ kind }) => kind)).toEqual(["snapshot"]);
   expect(store.table.length).toBe(3);
+  kernel.save();
+  kernel.write([" down"]);
+  kernel.delta();
+  expect(store.table.length).toBe(4);
+  lose(kernel);
+  expect(snapshots(kernel)).toBe(2);
+  lose(kernel);
+  expect(snapshots(kernel)).toBe(3);
 });
 
 test("deltas append rows and bring the state", () => {
   const kernel = kernelOf();
-  const { store } = connect(kernel);
+  const { store } = settled(kernel);
   kernel.write([" sat"]);
   kernel.delta();
   kernel.write([" down"]);
@@ -54,7 +101,7 @@ test("deltas append rows and bring the state", () => {
 
 test("a delta that was lost is noticed, and a snapshot heals it", () => {
   const kernel = kernelOf();
-  const { store } = connect(kernel);
+  const { store } = settled(kernel);
   kernel.write([" sat"]);
   kernel.delta({}, true);
   kernel.write([" down"]);
@@ -76,9 +123,38 @@ test("a delta that was lost is noticed, and a snapshot heals it", () => {
   expect(store.path).toHaveLength(6);
 });
 
+test("an answer that is lost is asked for again, and two of them in a row are told of", () => {
+  const now = vi.spyOn(performance, "now").mockReturnValue(1000);
+  const later = (by: number) => now.mockReturnValue(performance.now() + by);
+  const kernel = kernelOf();
+  const { store } = settled(kernel);
+  kernel.answers = false;
+  kernel.write([" sat"]);
+  lose(kernel);
+  later(SNAPSHOT_PATIENCE_MS - 100);
+  kernel.delta();
+  expect(snapshots(kernel)).toBe(1);
+  later(200);
+  kernel.delta();
+  expect(snapshots(kernel)).toBe(2);
+  expect(store.unanswered).toBe(false);
+  later(SNAPSHOT_PATIENCE_MS + 100);
+  kernel.delta();
+  expect(snapshots(kernel)).toBe(3);
+  expect(store.unanswered).toBe(true);
+  // The answer to any of them will do, however late it is.
+  kernel.answers = true;
+  kernel.model.onSend(kernel.model.sent[1] as never);
+  expect(store.unanswered).toBe(false);
+  expect(store.path).toEqual([0, 1, 2]);
+  kernel.write([" down"]);
+  kernel.delta();
+  expect(store.path).toEqual([0, 1, 2, 3]);
+});
+
 test("a delta of another session that begins at its beginning replaces the table", () => {
   const kernel = kernelOf();
-  const { store } = connect(kernel);
+  const { store } = settled(kernel);
   kernel.restart("another", ["A", " dog"]);
   expect(store.state.session).toBe("another");
   expect(store.path).toHaveLength(2);
@@ -87,7 +163,7 @@ test("a delta of another session that begins at its beginning replaces the table
 
 test("answers find the request they belong to, and others are dropped", async () => {
   const kernel = kernelOf();
-  const { connection, store } = connect(kernel);
+  const { connection, store } = settled(kernel);
   kernel.answers = false;
   const first = connection.request("undo", {});
   const second = connection.request("redo", {});
@@ -104,7 +180,7 @@ test("answers find the request they belong to, and others are dropped", async ()
 test("ids are whole numbers that survive JSON and differ between pages", () => {
   const kernel = kernelOf();
   kernel.answers = false;
-  const ids = [connect(kernel), connect(kernel)].flatMap(({ connection }) => {
+  const ids = [settled(kernel), settled(kernel)].flatMap(({ connection }) => {
     void connection.request("undo", {});
     void connection.request("undo", {});
     return kernel.model.sent.slice(-2).map(({ id }) => id);
@@ -115,7 +191,7 @@ test("ids are whole numbers that survive JSON and differ between pages", () => {
 
 test("a request that is given up is cancelled, and its late answer is dropped", async () => {
   const kernel = kernelOf();
-  const { connection } = connect(kernel);
+  const { connection } = settled(kernel);
   kernel.answers = false;
   const controller = new AbortController();
   const query = { parent: 0, offset: 0, count: 50 };
@@ -129,7 +205,7 @@ test("a request that is given up is cancelled, and its late answer is dropped", 
 
 test("an error is kept for the person to see", async () => {
   const kernel = kernelOf();
-  const { connection, store } = connect(kernel);
+  const { connection, store } = settled(kernel);
   kernel.answers = false;
   const reply = connection.request("undo", {});
   kernel.fail(kernel.model.sent[0] as never, "There is nothing to undo.");
@@ -139,7 +215,7 @@ test("an error is kept for the person to see", async () => {
 
 test("a message that cannot be read becomes an error, and the rows stay", () => {
   const kernel = kernelOf();
-  const { store } = connect(kernel);
+  const { store } = settled(kernel);
   const state = { ...kernel.state, seq: kernel.state.seq + 1 };
   kernel.model.emit({ kind: "delta", state, header: { first: 2, count: 1 } }, []);
   expect(store.errors[0]?.message).toMatch(/18 buffers/);
@@ -148,7 +224,7 @@ test("a message that cannot be read becomes an error, and the rows stay", () => 
 
 test("silence is told of once, and an answer ends it", async () => {
   const kernel = kernelOf();
-  const { connection, store } = connect(kernel);
+  const { connection, store } = settled(kernel);
   kernel.answers = false;
   void connection.request("undo", {});
   void connection.request("select", { row: 1 });
@@ -177,9 +253,21 @@ test("rows that come after a request show that the kernel lives, unless a job ra
   expect(running.store.unanswered).toBe(true);
 });
 
+test("a distribution waits its turn behind a job, and is missed only when the job is over", async () => {
+  const kernel = kernelOf();
+  const { connection, store } = settled(kernel);
+  kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+  kernel.answers = false;
+  void connection.request("distribution", { parent: 0, offset: 0, count: 50 });
+  await pause(PATIENCE_MS + 100);
+  expect(store.unanswered).toBe(false);
+  kernel.delta({ job: null });
+  await expect.poll(() => store.unanswered, { timeout: 2 * PATIENCE_MS + 500 }).toBe(true);
+}, 10_000);
+
 test("nothing listens when the model is gone", () => {
   const kernel = kernelOf();
-  const { life } = connect(kernel);
+  const { life } = settled(kernel);
   expect(kernel.model.listeners.size).toBe(1);
   life.abort();
   expect(kernel.model.listeners.size).toBe(0);

@@ -124,6 +124,58 @@ describe("views", () => {
     expect(tokens(el)).toHaveLength(4 + 5 + 1);
   });
 
+  test("a page that is loaded again while a job runs catches up, though the traits look idle", async () => {
+    const kernel = branched();
+    const before = kernel.model.traits;
+    kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+    kernel.tick(3);
+    kernel.model.traits = before;
+    const { el, screen } = show(kernel);
+    await frame();
+    expect(tokens(el)).toHaveLength(4 + 3 + 1);
+    await expect.element(screen.getByText("3 of 9 tokens")).toBeVisible();
+  });
+
+  test.each([
+    ["what the page has", false],
+    ["the rows that the page has and newer news", true],
+  ])("an answer that holds %s leaves the text as it is", async (_, newer) => {
+    const kernel = new FakeKernel(["The", " cat"], [" sat\n"]);
+    kernel.write(Array(60).fill(" sat\n"));
+    kernel.save();
+    kernel.answers = false;
+    const { el, screen } = show(kernel);
+    await frame();
+    const list = el.querySelector(".itw-tokens") as HTMLElement;
+    list.style.blockSize = "100px";
+    list.style.overflow = "auto";
+    list.scrollTop = 70;
+    tokens(el)[3]?.click();
+    await screen.getByRole("textbox", { name: "Prompt" }).fill("A draft");
+    await frame();
+    const [drawn, selected, { scrollTop }] = [tokens(el), selectedToken(el), list];
+    if (newer) kernel.delta({ can_undo: true }, true);
+    kernel.answers = true;
+    kernel.model.onSend(kernel.model.last("snapshot") as never);
+    await frame();
+    await frame();
+    expect(tokens(el).every((option, place) => option === drawn[place])).toBe(true);
+    expect(selected).toMatch(/^" sat⏎"/);
+    expect(selectedToken(el)).toBe(selected);
+    expect(scrollTop).toBeGreaterThan(0);
+    expect(list.scrollTop).toBe(scrollTop);
+    await expect.element(screen.getByRole("textbox", { name: "Prompt" })).toHaveValue("A draft");
+  });
+
+  test("a page that nobody answers can be read, and says nothing of it", async () => {
+    const kernel = branched();
+    kernel.answers = false;
+    const { el, screen } = show(kernel);
+    await pause(1700);
+    expect(tokens(el)).toHaveLength(4 + 1);
+    expect(screen.getByText(/does not answer/).elements()).toHaveLength(0);
+  });
+
   test("a selection made in Python is followed", async () => {
     const kernel = branched();
     const { el } = show(kernel);
