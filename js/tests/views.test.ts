@@ -45,6 +45,28 @@ describe("branches", () => {
     expect(screen.getByText(/does not answer/).elements()).toHaveLength(0);
   });
 
+  test("while a job runs a click says why the branch is not shown, until the job ends", async () => {
+    const kernel = branched();
+    const { el, screen } = show(kernel);
+    kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+    await frame();
+    const option = screen.getByRole("option", { name: /^Branch 1/ });
+    await expect.element(option).toHaveAttribute("aria-disabled", "true");
+    await expect.element(option).toHaveAttribute("title", expect.stringMatching("stop it first"));
+    const words = screen.getByRole("status").getByText(/^The model is generating: stop it first/);
+    expect(words.elements()).toHaveLength(0);
+    (option.element() as HTMLElement).click();
+    await expect.element(words).toBeVisible();
+    expect(kernel.model.last("switch")).toBeUndefined();
+    kernel.delta({ job: null });
+    await expect.element(words).not.toBeInTheDocument();
+    await expect.element(option).toHaveAttribute("aria-disabled", "false");
+    kernel.delta({ job: { id: 2, kind: "generate", made: 0, total: 9, stopping: false } });
+    await frame();
+    expect(words.elements()).toHaveLength(0);
+    expect(el.querySelector(".itw-tokens")?.textContent).toBe("The cat ran away");
+  });
+
   test("the keyboard walks the list and switches", async () => {
     const kernel = branched();
     const { el, screen } = show(kernel);

@@ -1,11 +1,12 @@
 import type { TargetedKeyboardEvent } from "preact";
-import { useMemo, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { ORIGINS } from "../protocol";
 import type { Store } from "../store";
 import { textOf } from "../text";
 import type { Branch } from "../tree";
+import { busyRefusal } from "./refusals";
 
 const EXCERPT_TOKENS = 16;
 const DEEPEST = 10;
@@ -16,13 +17,24 @@ export function Branches({ prefix }: { prefix: string }) {
   const { store } = viewer;
   // Whatever the list shows of a branch changes only with the rows and with the head.
   useStore(({ generation, table, head }) => `${generation}/${table.length}/${head}`);
-  const busy = useStore((store) => store.busy);
+  const refused = useStore(busyRefusal);
+  // Whether the person wanted another branch meanwhile, and so should read why it is not shown.
+  const [wanted, setWanted] = useState(false);
   const [active, setActive] = useState<number | null>(null);
   const branches = store.tree.ordered();
   const lines = linesOf(branches);
   const current = store.tree.branchOf(store.head)?.index ?? null;
   const at = branches.findIndex(({ index }) => index === (active ?? current));
   const id = (index: number) => `${prefix}-branch-${index}`;
+
+  useLayoutEffect(() => {
+    if (refused === null) setWanted(false);
+  }, [refused]);
+
+  function show(branch: Branch): void {
+    if (refused === null) viewer.switchTo(branch.tip);
+    else setWanted(branch.index !== current);
+  }
 
   function onKeyDown(event: TargetedKeyboardEvent<HTMLElement>): void {
     const next = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: branches.length - 1 }[
@@ -32,7 +44,7 @@ export function Branches({ prefix }: { prefix: string }) {
     if (branch === undefined) return;
     if (next === undefined) {
       if (event.key !== "Enter" && event.key !== " ") return;
-      viewer.switchTo(branch.tip);
+      show(branch);
     } else {
       setActive(branch.index);
       document.getElementById(id(branch.index))?.scrollIntoView({ block: "nearest" });
@@ -54,7 +66,6 @@ export function Branches({ prefix }: { prefix: string }) {
         aria-label="Branches"
         aria-activedescendant={at < 0 ? undefined : id(branches[at]?.index ?? 0)}
         tabIndex={0}
-        title={busy ? "While the model is generating, its branch is shown." : undefined}
         onKeyDown={onKeyDown}
         onBlur={() => setActive(null)}
       >
@@ -66,9 +77,12 @@ export function Branches({ prefix }: { prefix: string }) {
             lines={lines[index] ?? []}
             current={branch.index === current}
             active={index === at}
+            refused={branch.index === current ? null : refused}
+            onShow={show}
           />
         ))}
       </div>
+      <div role="status">{wanted && refused !== null && <p class="itw-hint">{refused}</p>}</div>
     </section>
   );
 }
@@ -79,11 +93,14 @@ interface BranchProps {
   lines: string[];
   current: boolean;
   active: boolean;
+  /** Why it cannot be shown now; null when it can. */
+  refused: string | null;
+  onShow: (branch: Branch) => void;
 }
 
-function BranchOption({ id, branch, lines, current, active }: BranchProps) {
-  const viewer = useViewer();
-  const { store } = viewer;
+function BranchOption(props: BranchProps) {
+  const { id, branch, lines, current, active, refused, onShow } = props;
+  const { store } = useViewer();
   const { tokens, bits, cost } = store.tree.ownSums(branch);
   // A thousand branches are listed while one of them grows: the others need not be read again.
   const length =
@@ -109,7 +126,9 @@ function BranchOption({ id, branch, lines, current, active }: BranchProps) {
       class={classes.join(" ")}
       role="option"
       aria-selected={current}
-      onClick={() => viewer.switchTo(branch.tip)}
+      aria-disabled={refused !== null}
+      title={refused ?? undefined}
+      onClick={() => onShow(branch)}
     >
       <span class="itw-aloud">{words.join(", ")}</span>
       <span class="itw-cells" aria-hidden="true">

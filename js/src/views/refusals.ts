@@ -1,8 +1,17 @@
 import type { Store } from "../store";
 
 /** Why nothing can be added to the text now, or null. */
-export function refusal({ state, busy }: Store): string | null {
-  if (state.read_only !== null) return state.read_only;
-  if (busy) return "The model is generating: stop it first, or wait until it is done.";
-  return null;
+export function refusal(store: Store): string | null {
+  return store.state.read_only ?? busyRefusal(store);
+}
+
+/** Why the token at a position cannot be overruled now, or null. */
+export function overruleRefusal(store: Store, place: number): string | null {
+  const first = place === 0 ? "The first token has nothing before it: edit the prompt." : null;
+  return refusal(store) ?? first;
+}
+
+/** Why no other branch can be shown now, or null. */
+export function busyRefusal({ busy }: Store): string | null {
+  return busy ? "The model is generating: stop it first, or wait until it is done." : null;
 }
