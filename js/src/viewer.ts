@@ -109,17 +109,22 @@ export class Viewer {
     void this.#connection.request("dismiss", { notice });
   }
 
-  /** Ask for rows of a distribution: by rank, or those that match a text. */
+  /** Ask for rows of a distribution: by rank, or those that match a text. Null when that failed. */
   async distribution(
     query: { parent: number; offset: number; count: number; search?: string },
     signal: AbortSignal,
   ): Promise<Page | null> {
     const reply = await this.#connection.request("distribution", query, signal);
     if (reply === null) return null;
-    const alternatives = decodeAlternatives(reply.buffers);
-    this.store.table.addTokens(alternatives.tokens);
     const { total = 0, entropy = Number.NaN } = reply.message;
-    return { ...alternatives, total, entropy };
+    try {
+      const alternatives = decodeAlternatives(reply.buffers);
+      this.store.table.addTokens(alternatives.tokens);
+      return { ...alternatives, total, entropy };
+    } catch (error) {
+      this.store.addError({ type: "ProtocolError", message: String(error) });
+      return null;
+    }
   }
 
   #tellSelection(): void {

@@ -63,6 +63,22 @@ const STATES: Record<string, (el: HTMLElement, kernel: FakeKernel) => Promise<vo
     await pause(1600);
   },
   "read only": (_, kernel) => kernel.delta({ read_only: "This was saved from another model." }),
+  "another branch wanted while a job runs": async (el, kernel) => {
+    kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+    await frame();
+    el.querySelector<HTMLElement>('.itw-branch[aria-disabled="true"]')?.click();
+  },
+  "the first token": (el) => el.querySelector<HTMLElement>(".itw-token")?.click(),
+  "read only, the next token": (el, kernel) => {
+    kernel.delta({ read_only: "This was saved from another model." });
+    el.querySelector<HTMLElement>(".itw-next")?.click();
+  },
+  "alternatives that failed": async (el, kernel) => {
+    kernel.answers = false;
+    el.querySelector<HTMLElement>(".itw-rest .itw-link")?.click();
+    kernel.fail(kernel.model.last("distribution") as never, "The model is out of memory.");
+    await frame();
+  },
   "the next token": (el) => el.querySelector<HTMLElement>(".itw-next")?.click(),
 };
 

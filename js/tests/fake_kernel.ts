@@ -86,7 +86,7 @@ export class FakeKernel {
       position: parent < 0 ? 0 : (this.rows[parent]?.position ?? 0) + 1,
       origin: ORIGIN[origin],
       forward: this.rows.length,
-      rank: scores?.filter((other) => other > own).length ?? -1,
+      rank: scores === null ? 0 : rankOf(token_id, scores),
       surprisal,
       entropy,
       varentropy: entropy,
@@ -97,8 +97,6 @@ export class FakeKernel {
       top_ids: order,
       top_log_probs: order.map((id) => scores?.[id] ?? Number.NaN),
     });
-    const last = this.rows[this.rows.length - 1] as Row;
-    last.rank += 1;
     this.state = { ...this.state, head: this.rows.length - 1, rows: this.rows.length };
     return this.state.head;
   }
@@ -266,13 +264,18 @@ export class FakeKernel {
     const found = order.filter((id) => decoder.decode(this.vocabulary[id]).includes(search ?? ""));
     const ids = found.slice(offset, offset + count);
     const buffers = encodeAlternatives(
-      ids.map((id) => order.indexOf(id) + 1),
+      ids.map((id) => rankOf(id, scores)),
       ids,
       ids.map((id) => scores[id] as number),
       this.#dictionary(ids),
     );
     this.respond(request, { parent, offset, total: found.length, entropy: 4.5 }, buffers);
   }
+}
+
+/** Tokens that tie share the better rank. */
+function rankOf(id: number, scores: readonly number[]): number {
+  return 1 + scores.filter((other) => other > (scores[id] as number)).length;
 }
 
 function sorted(scores: readonly number[]): number[] {

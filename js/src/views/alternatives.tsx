@@ -3,7 +3,7 @@ import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { AlternativeList } from "./alternative_list";
 import { ForceForm } from "./force";
-import { refusal } from "./refusals";
+import { overruleRefusal } from "./refusals";
 import { type Alternative, useAlternatives } from "./use_alternatives";
 
 interface AlternativesProps {
@@ -18,14 +18,14 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
   const viewer = useViewer();
   const { table } = viewer.store;
   const alternatives = useAlternatives(place, parent);
-  const { items, search, setSearch, entropy } = alternatives;
+  const { items, search, setSearch, entropy, readOnly, held } = alternatives;
   const [picked, setPicked] = useState<Alternative | null>(null);
   const [text, setText] = useState("");
   const searchField = useRef<HTMLInputElement>(null);
   const chosen = row === null ? null : chosenIn(table, row);
 
   async function force(choice: Alternative | string): Promise<void> {
-    if (refusal(viewer.store) !== null) return;
+    if (overruleRefusal(viewer.store, place) !== null) return;
     const taken = await viewer.force(
       place,
       typeof choice === "string" ? { text: choice } : { token_id: choice.id },
@@ -35,11 +35,26 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
     setText("");
   }
 
-  if (parent === null) {
+  const form = (
+    <ForceForm
+      place={place}
+      canRegenerate={row !== null}
+      picked={picked}
+      text={text}
+      onText={(typed) => {
+        setText(typed);
+        setPicked(null);
+      }}
+      onForce={() => void (text !== "" ? force(text) : picked !== null && force(picked))}
+    />
+  );
+  const missing = missingOf(parent === null, readOnly && held === 0);
+  if (missing !== null) {
     return (
-      <p class="itw-empty">
-        There is no context here, so there is no distribution, and this token is not scored.
-      </p>
+      <>
+        <p class="itw-empty">{missing}</p>
+        {form}
+      </>
     );
   }
   return (
@@ -67,19 +82,19 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
         onForce={(item) => void force(item)}
         after={<Rest {...alternatives} />}
       />
-      <ForceForm
-        place={place}
-        canRegenerate={row !== null}
-        picked={picked}
-        text={text}
-        onText={(typed) => {
-          setText(typed);
-          setPicked(null);
-        }}
-        onForce={() => void (text !== "" ? force(text) : picked !== null && force(picked))}
-      />
+      {form}
     </>
   );
+}
+
+/** Why there is nothing to list, or null. */
+function missingOf(noContext: boolean, noModel: boolean): string | null {
+  if (noContext) {
+    return "There is no context here, so there is no distribution, and this token is not scored.";
+  }
+  return noModel
+    ? "The alternatives here need the model, and this session can only be read."
+    : null;
 }
 
 function chosenIn(table: ReturnType<typeof useViewer>["store"]["table"], row: number) {
@@ -114,17 +129,19 @@ function Figure({ value, unit }: { value: string; unit: string }) {
 
 /** What is not listed, and the way to it. */
 function Rest(props: ReturnType<typeof useAlternatives>) {
-  const { waiting, answered, more } = props;
+  const { asking, answered, more } = props;
+  const failed = asking === "failed";
   const wait = useStore(({ busy, unanswered }) => {
+    if (failed) return "reading more from the model failed";
     if (unanswered) return "the kernel does not answer";
     return busy ? "waiting for the kernel" : "asking the kernel …";
   });
   return (
     <div class="itw-rest">
       <span role="status">{restOf(props, wait)}</span>
-      {more !== null && !waiting && answered && (
+      {more !== null && (failed || (answered && asking === "no")) && (
         <button type="button" class="itw-link" onClick={more}>
-          Show more
+          {failed ? "Try again" : "Show more"}
         </button>
       )}
     </div>
@@ -132,19 +149,18 @@ function Rest(props: ReturnType<typeof useAlternatives>) {
 }
 
 function restOf(props: ReturnType<typeof useAlternatives>, wait: string): string {
-  const { items, search, total, waiting, answered, more } = props;
+  const { items, search, total, next, held, asking, readOnly, answered } = props;
   if (search === "") {
-    if (waiting) return wait;
-    if (more === null) return "";
+    if (asking !== "no" || !answered) return wait;
+    if (next >= total) return "";
     const mass = format.percent(1 - items.reduce((sum, { p }) => sum + p, 0));
-    const [from, to] = [format.count(items.length + 1), format.count(total)];
+    const [from, to] = [format.count(next + 1), format.count(total)];
     return `ranks ${from} – ${to} hold ${mass} of the mass`;
   }
-  if (!answered) {
-    if (items.length === 0) return wait;
-    return `${format.plural(items.length, "match", "matches")} among the most probable; ${wait}`;
-  }
-  if (waiting) return wait;
+  const matches = format.plural(items.length, "match", "matches");
+  if (readOnly) return `${matches}; only the ${held} most probable are held in the file`;
+  if (!answered) return items.length === 0 ? wait : `${matches} among the most probable; ${wait}`;
+  if (asking !== "no") return wait;
   if (total === 0) return "no token contains this";
   return total === 1 ? "1 token matches" : `${format.count(total)} tokens match`;
 }

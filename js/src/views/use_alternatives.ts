@@ -4,6 +4,7 @@ import { useStore, useViewer } from "../hooks";
 import type { Alternatives } from "../protocol";
 import type { Store } from "../store";
 import { nameOf } from "../text";
+import type { Page } from "../viewer";
 
 const PAGE = 50;
 const TYPING_PAUSE_MS = 150;
@@ -16,81 +17,83 @@ export interface Alternative {
   bits: number;
 }
 
+/** What the kernel was asked for, and told. */
 interface Loaded {
   search: string;
+  /** How many of all come before the first item. */
+  offset: number;
   items: Alternative[];
   total: number;
   entropy: number;
 }
 
-const NOTHING: Loaded = { search: "", items: [], total: 0, entropy: Number.NaN };
-
 /** The alternatives of one place: those that the table holds, and those that the kernel was asked for. */
 export function useAlternatives(place: number, parent: number | null) {
   const viewer = useViewer();
+  const { store } = viewer;
   const row = useStore((store) => rowWithTop(store, place, parent));
+  const readOnly = useStore((store) => store.state.read_only !== null);
   const [search, setSearch] = useState("");
-  const [loaded, setLoaded] = useState(NOTHING);
-  const [waiting, setWaiting] = useState(false);
+  const [loaded, setLoaded] = useState<Loaded | null>(null);
+  const [asking, setAsking] = useState<"no" | "waiting" | "failed">("no");
   const current = useRef<AbortController | null>(null);
 
-  const stored = row === null ? [] : storedTop(viewer.store, row);
-  const found = loaded.search === search ? loaded.items : [];
-  let items: Alternative[];
-  if (search === "") items = [...stored, ...found];
-  else if (loaded.search === search) items = found;
-  else items = stored.filter(({ id }) => matches(viewer.store, id, search));
+  const stored = row === null ? [] : storedTop(store, row);
+  const told = loaded?.search === search ? loaded : null;
+  const found = search === "" ? stored : stored.filter(({ id }) => matches(store, id, search));
+  const items = told === null ? found : search === "" ? joined(stored, told) : told.items;
+  // Equal tokens share a rank, so what comes next is counted.
+  const next = Math.max(search === "" ? stored.length : 0, told === null ? 0 : endOf(told));
+  const total = told?.total ?? store.state.model.vocabulary_size;
 
   function cancel(): void {
     current.current?.abort();
     current.current = null;
-    setWaiting(false);
+    setAsking("no");
   }
 
   function load(offset: number): void {
-    if (parent === null) return;
+    if (parent === null || readOnly) return;
     cancel();
     const controller = new AbortController();
     current.current = controller;
-    setWaiting(true);
+    setAsking("waiting");
     const query = { parent, offset, count: PAGE, ...(search === "" ? {} : { search }) };
     void viewer.distribution(query, controller.signal).then((page) => {
       if (controller.signal.aborted) return;
-      setWaiting(false);
-      if (page === null) return;
-      setLoaded((before) => ({
-        search,
-        items: [...(before.search === search ? before.items : []), ...listed(page)],
-        total: page.total,
-        entropy: page.entropy,
-      }));
+      setAsking(page === null ? "failed" : "no");
+      if (page !== null) setLoaded((before) => extended(before, search, offset, page));
     });
   }
 
   // What the table does not hold is asked for at once, what is searched for when typing pauses.
   const nothingStored = stored.length === 0;
   useEffect(() => {
-    if (search === "" && !nothingStored) return cancel();
+    cancel();
+    if (search === "" && !nothingStored) return;
     const timer = setTimeout(() => load(0), search === "" ? 0 : TYPING_PAUSE_MS);
     return () => {
       clearTimeout(timer);
       current.current?.abort();
     };
-  }, [search, nothingStored]);
+  }, [search, nothingStored, readOnly]);
   useEffect(() => () => current.current?.abort(), []);
 
-  const vocabulary = viewer.store.state.model.vocabulary_size;
-  const total = search !== "" && loaded.search === search ? loaded.total : vocabulary;
   return {
     items,
     search,
     setSearch,
-    waiting,
+    asking,
+    readOnly,
+    /** How many the table holds. */
+    held: stored.length,
+    /** How many of all are listed, from the first on. */
+    next,
     /** How many there are altogether; for a search that is known when the kernel has answered. */
     total,
-    answered: search === "" ? items.length > 0 : loaded.search === search,
-    entropy: row === null ? loaded.entropy : viewer.store.table.value("entropy", row),
-    more: items.length < total ? () => load(items.length) : null,
+    answered: search === "" ? items.length > 0 : told !== null,
+    entropy: row === null ? (loaded?.entropy ?? Number.NaN) : store.table.value("entropy", row),
+    more: readOnly || next >= total ? null : () => load(next),
   };
 }
 
@@ -105,13 +108,35 @@ function rowWithTop(store: Store, place: number, parent: number | null): number 
 }
 
 function storedTop({ table }: Store, row: number): Alternative[] {
-  const ids = table.values("top_ids", row);
   const logProbs = table.values("top_log_probs", row);
   const items: Alternative[] = [];
-  for (const [index, id] of ids.entries()) {
-    if (id >= 0) items.push(alternative(index + 1, id, logProbs[index] ?? Number.NaN));
+  let rank = 1;
+  for (const [index, id] of table.values("top_ids", row).entries()) {
+    if (id < 0) break;
+    // Tokens that tie share the better rank.
+    if (logProbs[index] !== logProbs[index - 1]) rank = index + 1;
+    items.push(alternative(rank, id, logProbs[index] ?? Number.NaN));
   }
   return items;
+}
+
+/** What the table holds, and of what the kernel told only what comes after that. */
+function joined(stored: readonly Alternative[], told: Loaded): Alternative[] {
+  const ids = new Set(stored.map(({ id }) => id));
+  const rest = told.items.slice(Math.max(0, stored.length - told.offset));
+  // Computed at different times, two that are almost alike may stand in another order.
+  return [...stored, ...rest.filter(({ id }) => !ids.has(id))];
+}
+
+function endOf({ offset, items }: Loaded): number {
+  return offset + items.length;
+}
+
+function extended(before: Loaded | null, search: string, offset: number, page: Page): Loaded {
+  const { total, entropy } = page;
+  const goesOn = before?.search === search && endOf(before) === offset;
+  const items = goesOn ? [...before.items, ...listed(page)] : listed(page);
+  return { search, offset: goesOn ? before.offset : offset, items, total, entropy };
 }
 
 function listed({ ranks, ids, log_probs }: Alternatives): Alternative[] {
