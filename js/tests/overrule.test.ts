@@ -219,7 +219,16 @@ describe("forcing", () => {
     const { screen } = show(kernel);
     await screen.getByRole("option", { name: /^"The", no context/ }).click();
     await expect.element(screen.getByText(/There is no context here/)).toBeVisible();
-    expect(screen.getByRole("button", { name: "Force" }).elements()).toHaveLength(0);
+    const why = "The first token has nothing before it: edit the prompt.";
+    for (const name of ["Force", "Regenerate from here"]) {
+      const button = screen.getByRole("button", { name, exact: true });
+      await expect.element(button).toHaveAttribute("aria-disabled", "true");
+      await expect.element(button).toHaveAttribute("title", why);
+    }
+    await screen.getByRole("textbox", { name: "Force text" }).fill("x");
+    await userEvent.keyboard("{Enter}");
+    expect(kernel.model.last("force")).toBeUndefined();
+    await expect.element(screen.getByText(why)).toBeVisible();
   });
 
   test("Regenerate from here takes the next seed and grows after the token before", async () => {

@@ -2,7 +2,7 @@ import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { Button } from "./button";
-import { refusal } from "./refusals";
+import { overruleRefusal } from "./refusals";
 import { TokenLabel } from "./token_label";
 import type { Alternative } from "./use_alternatives";
 
@@ -18,7 +18,7 @@ interface ForceProps {
 /** Overrule: force what is picked or typed, or let the model try again. */
 export function ForceForm({ place, canRegenerate, picked, text, onText, onForce }: ForceProps) {
   const viewer = useViewer();
-  const refused = useStore(refusal);
+  const refused = useStore((store) => overruleRefusal(store, place));
   const greedy = useStore((store) => store.state.settings.temperature === 0);
   const nothing = picked === null && text === "";
   const why = refused ?? (nothing ? "Choose an alternative or type a text first." : null);
