@@ -265,8 +265,6 @@ class Session(TreeView):
             row = self._history.head if parent is None else parent
             if row < 0:
                 raise ValueError(NO_PROMPT)
-            if row < 0:
-                raise ValueError("the session has read no prompt yet: give it one first")
             row = yield from generation.force(self._branching, job, row, forced)
             if recipe is not None:
                 yield from generation.generate(self._branching, job, row, recipe)

@@ -89,6 +89,11 @@ class Vocabulary:
         spaced = next((i for i in range(self.size) if self.token_bytes(i).startswith(b" ")), None)
         return spaced is not None and not self.decode([spaced]).startswith(" ")
 
+    @cached_property
+    def opening(self) -> list[int]:
+        """What the tokenizer puts before each text by itself: usually nothing or BOS."""
+        return list(self.tokenizer("")["input_ids"])
+
     def decode(self, token_ids: Sequence[int]) -> str:
         """Decode as the tokenizer itself does, special tokens included."""
         text = self.tokenizer.decode(

@@ -206,10 +206,11 @@ class TokenStream(anywidget.AnyWidget):
         second BOS, would be another prompt.
         """
         reading = self.session.reading
-        if self.session.head is None and (reading is None or reading.cancelled):
-            # There was no prompt yet, or it was stopped before it was read.
-            return self._first_prompt if prompt is None else self.session.encode(prompt)
-        if prompt is None or prompt == self._prompt():
+        # There was no prompt yet, or it was stopped before it was read.
+        unread = self.session.head is None and (reading is None or reading.cancelled)
+        if prompt is None:
+            return self._first_prompt if unread else None
+        if prompt == self._prompt() and not unread:
             return None
         token_ids = self._prompts.get(prompt) or self.session.encode(prompt)
         self._prompts = {**self._prompts, prompt: token_ids}
@@ -306,7 +307,13 @@ class TokenStream(anywidget.AnyWidget):
         }
 
     def _prompt(self) -> str:
-        """Text of the current branch's prompt, as the user gave it where that is known."""
+        """Text of the current branch's prompt: as the user gave it, else what would be encoded to it."""
         ids = self.session.token_ids[: self.session.prompt_length]
         known = (text for text, token_ids in self._prompts.items() if token_ids == ids or not ids)
-        return next(known, self.session.prompt_text)
+        return next(known, self._spelled(ids))
+
+    def _spelled(self, ids: list[int]) -> str:
+        session = self.session
+        opening = session.engine.vocabulary.opening if session.read_only is None else []
+        own = ids[len(opening) :] if ids[: len(opening)] == opening else ids
+        return session.tree.vocabulary.text(own)

@@ -16,10 +16,11 @@ Show = Callable[[TokenStream], FakePage]
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """An engine whose tokenizer puts a BOS before each text, and which can chat."""
     engine = tiny_engine(bos=True)
-    engine.tokenizer.chat_template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    template = "{{ bos_token }}{% for m in messages %}{{ m.content }}{% endfor %}"
+    monkeypatch.setattr(engine.tokenizer, "chat_template", template)
     yield engine
     engine.close()
 
@@ -71,6 +72,17 @@ def test_an_edit_is_one(engine: Engine, show: Show) -> None:
     page.ask("generate", prompt=PROMPT + " is", settings=page.viewer.settings)
     page.wait_until(lambda: len(session.branches) == 1 and len(session.new_nodes) == 3)
     assert session.prompt_text.endswith(" is")
+
+
+def test_the_edit_of_an_opened_prompt_has_one_bos(engine: Engine, show: Show, tmp_path: Path) -> None:
+    session = _from_a_file(engine, tmp_path)
+    page = show(TokenStream(session, max_new_tokens=1))
+    page.ask("snapshot")
+    page.settle()
+    assert page.state["prompt"] == PROMPT
+    page.ask("generate", prompt=PROMPT + " is", settings=page.viewer.settings)
+    page.wait_until(lambda: len(session.new_nodes) == 1)
+    assert session.token_ids[: session.prompt_length] == engine.session(PROMPT + " is").token_ids
 
 
 def test_a_prompt_that_was_stopped_is_read_again(engine: Engine) -> None:
