@@ -1,14 +1,13 @@
-"""Fixtures of all unit tests: the embedded model, and tiny random ones that tests share."""
+"""Tiny random models, of a test's own or shared; the conftest at the root has the embedded one."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import itwidgets
 from itwidgets import Engine
 from tests.models import tiny_engine
 
@@ -21,10 +20,12 @@ settings.register_profile(
 settings.load_profile("short")
 
 
-@pytest.fixture(scope="session")
-def smollm() -> Engine:
-    """Give the embedded model; it is converted into the user's cache on the first run."""
-    return itwidgets.load()
+@pytest.fixture
+def engine() -> Iterator[Engine]:
+    """Give a tiny engine of the test's own."""
+    engine = tiny_engine()
+    yield engine
+    engine.close()
 
 
 @pytest.fixture(scope="session")

@@ -74,18 +74,12 @@ def test_stop_within_a_second(viewer: ViewerPage) -> None:
     viewer.button("Stop").click()
     expect(viewer.button("Generate")).to_be_enabled(timeout=1000)
     made = viewer.names()
-    viewer.set_sampling(Tokens="2")
-    viewer.button("Generate").click()
-    expect(viewer.token(len(made) + 1)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(2)
     assert viewer.names()[: len(made)] == made
 
 
 def test_reload_keeps_everything(notebook: Notebook, viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="8")
-    viewer.button("Generate").click()
-    expect(viewer.token(14)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(8)
     viewer.token(9).click()
     made = viewer.names()
     notebook.reload()
@@ -124,10 +118,7 @@ def test_two_views_stay_in_step(notebook: Notebook, viewer: ViewerPage) -> None:
 
 
 def test_reading_goes_on_while_a_cell_is_busy(notebook: Notebook, viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="10")
-    viewer.button("Generate").click()
-    expect(viewer.token(16)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(10)
     notebook.execute("import threading; threading.Event().wait(600)", wait=False)
     viewer.token(10).click()
     expect(viewer.alternative(1)).to_have_accessible_name(re.compile("rank 1,"))
@@ -156,10 +147,7 @@ def interrupt(notebook: Notebook) -> None:
 
 
 def test_typed_text_and_undo(viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="5")
-    viewer.button("Generate").click()
-    expect(viewer.token(11)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(5)
     first = viewer.names()
     viewer.token(8).click()
     viewer.force_text.fill(" zebras <b>and</b> 🦜")
@@ -175,10 +163,7 @@ def test_typed_text_and_undo(viewer: ViewerPage) -> None:
 
 
 def test_search_reaches_the_whole_vocabulary(notebook: Notebook, viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="2")
-    viewer.button("Generate").click()
-    expect(viewer.token(8)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(2)
     viewer.token(7).click()
     viewer.search.fill("zeb")
     expect(viewer.alternative(1)).to_have_accessible_name(re.compile("zeb", re.IGNORECASE))
@@ -209,10 +194,7 @@ def test_by_keyboard_alone(viewer: ViewerPage) -> None:
 
 
 def test_bad_input_says_so_and_loses_nothing(viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="3")
-    viewer.button("Generate").click()
-    expect(viewer.token(9)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(3)
     made = viewer.names()
     viewer.prompt.fill("word " * 9000)
     viewer.button("Generate").click()
@@ -232,10 +214,7 @@ def test_closing_while_generating(notebook: Notebook, viewer: ViewerPage) -> Non
 
 
 def test_the_look_survives_jupyterlab(notebook: Notebook, viewer: ViewerPage) -> None:
-    viewer.set_sampling(Tokens="2")
-    viewer.button("Generate").click()
-    expect(viewer.token(8)).to_be_attached()
-    viewer.wait_idle()
+    viewer.generate(2)
     viewer.token(7).click()
     # Lab restyles lists and definitions inside its outputs.
     figures = viewer.root.get_by_text(re.compile("^(surprisal, bits|rank of|entropy, bits|effective)")).all()

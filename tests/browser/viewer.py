@@ -47,6 +47,16 @@ class ViewerPage:
         names = [option.get_attribute("aria-label") or "" for option in options]
         return [name for name in names if not name.startswith("Next token")]
 
+    def generate(self, tokens: int) -> None:
+        """Have some tokens made, and wait for them."""
+        before = len(self.names())
+        self.set_sampling(Tokens=str(tokens))
+        self.button("Generate").click()
+        expect(self.token(before + tokens - 1)).to_have_accessible_name(
+            re.compile("surprisal"), timeout=GENERATED_SECONDS * 1000
+        )
+        self.wait_idle()
+
     def wait_idle(self) -> None:
         """Wait until nothing is being generated."""
         expect(self.button("Generate")).to_be_enabled(timeout=GENERATED_SECONDS * 1000)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,14 +9,7 @@ import torch
 
 from itwidgets import Engine, Session
 from itwidgets.interventions import Operator, Step
-from tests.models import PROMPT, tiny_engine
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = tiny_engine()
-    yield engine
-    engine.close()
+from tests.models import PROMPT
 
 
 @pytest.fixture

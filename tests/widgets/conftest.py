@@ -8,20 +8,13 @@ import comm
 import pytest
 
 from itwidgets import Engine, TokenStream
-from tests.models import PROMPT, tiny_engine
+from tests.models import PROMPT
 from tests.widgets.page import FakePage, RecordingComm
 
 
 @pytest.fixture(autouse=True)
 def recording_comms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comm, "create_comm", RecordingComm)
-
-
-@pytest.fixture
-def engine() -> Iterator[Engine]:
-    engine = tiny_engine()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture
