@@ -91,6 +91,11 @@ class Branching:
         """The tree that grows."""
         return self.writer.tree
 
+    def hand_out(self, row: int, job: Generation) -> None:
+        """Tell of a row that was just made: the head first, so that whoever gets the token finds it there."""
+        self.move_head(row)
+        job.add(self.tree[row])
+
 
 class ContextFullError(RuntimeError):
     """The model's context holds no further token."""
@@ -103,8 +108,7 @@ def force(branching: Branching, job: Generation, parent: int, token_ids: Sequenc
         _require_room(branching, parent)
         scores = yield from branching.writer.scores(parent)
         parent = branching.writer.decode(parent, token_id, Origin.FORCED, forced_figures(scores, token_id))
-        branching.move_head(parent)
-        job.add(branching.tree[parent])
+        branching.hand_out(parent, job)
         yield
     return parent
 
@@ -126,8 +130,7 @@ def generate(branching: Branching, job: Generation, parent: int, recipe: Recipe)
         figures = drawn_figures(scores, outcome, token_id, recipe.program)
         parent = writer.decode(parent, token_id, Origin.SAMPLED, figures)
         token_ids.append(token_id)
-        branching.move_head(parent)
-        job.add(tree[parent])
+        branching.hand_out(parent, job)
         yield
         if token_id in branching.stop_ids:
             return

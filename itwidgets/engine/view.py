@@ -74,9 +74,16 @@ class TreeView:
         return b"".join(node.bytes for node in self.new_nodes).decode(errors="replace")
 
     @property
+    def prompt_ids(self) -> list[int]:
+        """Token ids of the current branch's prompt."""
+        path = self._path
+        length = prompt_length(self.tree, path)
+        return self.tree.token_ids(path[length - 1]) if length else []
+
+    @property
     def prompt_text(self) -> str:
         """Text of the prompt tokens of the current branch."""
-        return self.tree.vocabulary.text(self.token_ids[: self.prompt_length])
+        return self.tree.vocabulary.text(self.prompt_ids)
 
     @property
     def branches(self) -> list[Branch]:

@@ -308,7 +308,7 @@ class TokenStream(anywidget.AnyWidget):
 
     def _prompt(self) -> str:
         """Text of the current branch's prompt: as the user gave it, else what would be encoded to it."""
-        ids = self.session.token_ids[: self.session.prompt_length]
+        ids = self.session.prompt_ids
         known = (text for text, token_ids in self._prompts.items() if token_ids == ids or not ids)
         return next(known, self._spelled(ids))
 
