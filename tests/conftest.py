@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from itwidgets import Engine
 from tests.models import tiny_engine
+from tests.seq2seq import seq2seq_engine
 
 # The same examples in every run, so that a red test is red again. More of them, and others each time:
 # pytest --hypothesis-profile=long.
@@ -32,3 +33,9 @@ def engine() -> Iterator[Engine]:
 def shared_engine() -> Callable[[str], Engine]:
     """Give the tiny engine of a kind, made once: for tests that leave no trace on it."""
     return functools.cache(tiny_engine)
+
+
+@pytest.fixture(scope="session")
+def shared_seq2seq() -> Callable[[str], Engine]:
+    """Give the tiny engine of a kind with an encoder, made once: for tests that leave no trace on it."""
+    return functools.cache(seq2seq_engine)

@@ -17,10 +17,13 @@ from tokenizers import decoders, normalizers, pre_tokenizers, processors, traine
 from tokenizers.models import BPE
 from transformers import (
     AutoModelForCausalLM,
+    FalconH1Config,
     Gemma3TextConfig,
     GPT2Config,
+    GptOssConfig,
     Lfm2Config,
     LlamaConfig,
+    MambaConfig,
     MistralConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -38,9 +41,13 @@ CORPUS = (
 )
 VOCABULARY_SIZE = 520
 CONTEXT_LENGTH = 1024
-CUTTABLE = ("llama", "gpt2", "mistral", "gemma3")
-KINDS = (*CUTTABLE, "lfm2", "qwen3_next")
-"""Full attention twice, sliding windows, convolutions, and a recurrent hybrid."""
+CUTTABLE = ("llama", "gpt2", "mistral", "gemma3", "gpt_oss")
+"""Full attention twice, and sliding windows in all layers, in some, and with sinks."""
+
+RECURRENT = ("lfm2", "qwen3_next", "mamba", "falcon_h1")
+"""Convolutions, linear attention among full, states alone, and both in one layer."""
+
+KINDS = (*CUTTABLE, *RECURRENT)
 
 PROMPT = "The capital of France"
 
@@ -150,6 +157,35 @@ def _config(kind: str, **changes: Any) -> PreTrainedConfig:
             }
             | changes
         ),
+        "gpt_oss": lambda: GptOssConfig(
+            **common | window | {"head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1} | changes
+        ),
+        "mamba": lambda: MambaConfig(
+            **{
+                "vocab_size": VOCABULARY_SIZE,
+                "hidden_size": 32,
+                "state_size": 8,
+                "num_hidden_layers": 2,
+                "initializer_range": 0.4,
+                "bos_token_id": None,
+                "eos_token_id": None,
+                "pad_token_id": None,
+            }
+            | changes
+        ),
+        "falcon_h1": lambda: FalconH1Config(
+            **common
+            | {
+                "head_dim": 8,
+                "mamba_d_ssm": 32,
+                "mamba_n_heads": 4,
+                "mamba_d_head": 8,
+                "mamba_n_groups": 1,
+                "mamba_d_state": 8,
+                "mamba_chunk_size": 16,
+            }
+            | changes
+        ),
         "lfm2": lambda: Lfm2Config(**common | {"layer_types": ["conv", "full_attention"]} | changes),
         "qwen3_next": lambda: Qwen3NextConfig(
             **common
@@ -181,10 +217,27 @@ def tiny_model(
     return cast("PreTrainedModel", model)
 
 
-def tiny_engine(kind: str = "llama", *, bos: bool = False, **changes: Any) -> Engine:
+def tiny_engine(
+    kind: str = "llama",
+    *,
+    bos: bool = False,
+    fast: bool = True,
+    compile: bool | str = False,  # noqa: A002 - as of the engine
+    kv_budget: int | None = None,
+    snapshot_interval: int = 64,
+    **changes: Any,
+) -> Engine:
     """Make an engine of its own on a random model, byte-level unless it is to have a BOS."""
     tokenizer = sentencepiece_tokenizer() if bos else byte_level_tokenizer()
-    return Engine(tiny_model(kind, **changes), tokenizer)
+    model = tiny_model(kind, **changes)
+    return Engine(
+        model,
+        tokenizer,
+        fast=fast,
+        compile=compile,
+        kv_budget=kv_budget,
+        snapshot_interval=snapshot_interval,
+    )
 
 
 def fresh_logits(model: Any, token_ids: Sequence[int]) -> torch.Tensor:
@@ -204,13 +257,18 @@ def fresh_log_probs(model: Any, token_ids: Sequence[int]) -> npt.NDArray[np.floa
 def counted_positions(model: Any) -> Iterator[list[int]]:
     """Give a list that grows by the number of positions of each forward call."""
     counts: list[int] = []
-    hook = model.get_input_embeddings().register_forward_hook(
+    hook = _embedding(model).register_forward_hook(
         lambda _, arguments, __: counts.append(arguments[0].shape[-1])
     )
     try:
         yield counts
     finally:
         hook.remove()
+
+
+def _embedding(model: Any) -> Any:
+    """Where tokens of the tree come in: with an encoder, at the decoder."""
+    return (model.get_decoder() if model.config.is_encoder_decoder else model).get_input_embeddings()
 
 
 class Gate:
@@ -239,9 +297,28 @@ def gate_at(model: Any, call: int) -> Iterator[Gate]:
             gate._reached.set()
             assert gate._open.wait(60), "nobody opened the gate"
 
-    hook = model.get_input_embeddings().register_forward_pre_hook(hold)
+    hook = _embedding(model).register_forward_pre_hook(hold)
     try:
         yield gate
     finally:
         gate.open()
+        hook.remove()
+
+
+@contextmanager
+def failure_at(model: Any, call: int, layer: int) -> Iterator[None]:
+    """Let the forward call of this number, counted from 1, fail after a layer has written to the cache."""
+    calls = 0
+
+    def fail(*_: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise OSError("injected")
+
+    layers = max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+    hook = layers[layer].register_forward_hook(fail)
+    try:
+        yield
+    finally:
         hook.remove()

@@ -1,22 +1,33 @@
 """The engine: loading, the cache, the thread that owns the model, and sessions."""
 
-from itwidgets.engine.distribution import Alternative, Distribution
+from itwidgets.engine.decoding.generation import ContextFullError, Generation
+from itwidgets.engine.decoding.memory import Memory
+from itwidgets.engine.decoding.rollout import Continuation, Rollout
 from itwidgets.engine.engine import Engine
-from itwidgets.engine.generation import ContextFullError, Generation
-from itwidgets.engine.loading import load
-from itwidgets.engine.opening import open_session
-from itwidgets.engine.session import BusyError, ReadOnlyError, Session
+from itwidgets.engine.kv.pool import BudgetError
+from itwidgets.engine.loading.load import load
+from itwidgets.engine.session.distribution import Alternative, Distribution
+from itwidgets.engine.session.growing import BusyError, ReadOnlyError
+from itwidgets.engine.session.opening import open_session
+from itwidgets.engine.session.replay import Difference, Replay
+from itwidgets.engine.session.session import Session
 from itwidgets.engine.worker import Job
 
 __all__ = [
     "Alternative",
+    "BudgetError",
     "BusyError",
     "ContextFullError",
+    "Continuation",
+    "Difference",
     "Distribution",
     "Engine",
     "Generation",
     "Job",
+    "Memory",
     "ReadOnlyError",
+    "Replay",
+    "Rollout",
     "Session",
     "load",
     "open_session",

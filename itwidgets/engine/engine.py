@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import os
 import weakref
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-
-from itwidgets.engine.prompts import Prompt
-from itwidgets.engine.runner import Capabilities, Runner
-from itwidgets.engine.session import Session
-from itwidgets.engine.worker import Job, Worker
+from itwidgets.engine.decoding.writer import TreeWriter
+from itwidgets.engine.kv.pool import Budget, Pool
+from itwidgets.engine.model.adapters import Adapters
+from itwidgets.engine.model.capabilities import Capabilities, capabilities
+from itwidgets.engine.model.encoder_decoder import make_runner
+from itwidgets.engine.model.environment import environment
+from itwidgets.engine.session.prompts import Prompt
+from itwidgets.engine.session.session import Session
+from itwidgets.engine.worker import Job, Steps, Worker
+from itwidgets.interventions import check_whole
 from itwidgets.tree import TokenTree, Vocabulary
 from itwidgets.tree.files import ModelIdentity
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
 class Engine:
-    """A causal language model that sessions share.
+    """A language model that sessions share.
 
     Parameters
     ----------
     model
-        A decoder-only model of transformers. It is put in evaluation mode and otherwise left as it is.
+        A language model of transformers, of a decoder alone or with an encoder, or one of PEFT around it,
+        whose adapters are then those of the engine. It is put in evaluation mode and otherwise left as it is.
     tokenizer
         Its fast tokenizer.
     name
         What to call it; by default the name that its configuration carries.
+    fast
+        Whether to take faster routes than the model's own code on a CPU, where there are some. They agree
+        to the noise of the dtype, hooks on the model's modules act on each, and changed weights are noticed.
+        ``False`` is for reference, best with a model in float32 or float64.
+    compile
+        Run single tokens by a graph that ``torch.compile`` makes of the model, over buffers of fixed shape:
+        worth its wait on a GPU. The name of a backend of torch is accepted too.
+    kv_budget
+        Bytes that keys, values and states of all sessions may take on the model's devices; by default
+        half of what is free there. What was used longest ago is moved to the host's memory or dropped,
+        and computed again when it is needed. Tokens and their figures are never dropped.
+    snapshot_interval
+        Every how many tokens the state of a recurrent layer is kept: forcing recomputes fewer than that.
 
     Raises
     ------
     TypeError
-        When the model has an encoder, or the tokenizer does not say which bytes its tokens stand for.
+        When the model does not make texts of texts, or the tokenizer does not say which bytes its tokens
+        stand for.
+    ValueError
+        When the model has an adapter that cannot be switched off, as one for prompts.
 
     Examples
     --------
@@ -49,16 +71,28 @@ class Engine:
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str | None = None
+        self,
+        model: PreTrainedModel | PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        name: str | None = None,
+        fast: bool = True,
+        compile: bool | str = False,  # noqa: A002 - the word of torch
+        kv_budget: int | None = None,
+        snapshot_interval: int = 64,
     ) -> None:
-        if model.config.is_encoder_decoder:
-            raise TypeError(
-                f"{type(model).__name__} has an encoder and a decoder: decoder-only models are accepted"
-            )
-        self.model = model.eval()
+        if kv_budget is not None:
+            check_whole("kv_budget", kv_budget, least=1)
+        check_whole("snapshot_interval", snapshot_interval, least=1)
+        self._adapters = Adapters(model)
+        plain: PreTrainedModel = self._adapters.model
+        self.model = plain.eval()
         self.tokenizer = tokenizer
-        self.name = name or str(model.config.name_or_path) or type(model).__name__
-        self.runner = Runner(model)
+        self.name = name or str(plain.config.name_or_path) or type(plain).__name__
+        self.runner = make_runner(plain, fast=fast, compile=compile)
+        budget = Budget.default(plain.device)
+        self.pool = Pool(budget if kv_budget is None else replace(budget, device_bytes=int(kv_budget)))
+        self._snapshot_interval = snapshot_interval
         self.vocabulary = Vocabulary(tokenizer, self.runner.vocabulary_size)
         self._worker = Worker(f"itwidgets engine {self.name}")
         self._close = weakref.finalize(self, self._worker.close)
@@ -71,12 +105,22 @@ class Engine:
     @property
     def capabilities(self) -> Capabilities:
         """What forcing costs with this model, and what is kept of each token."""
-        return self.runner.capabilities
+
+        def body(_: Job[Capabilities]) -> Steps[Capabilities]:
+            yield
+            return capabilities(self.runner, self._snapshot_interval)
+
+        return self.submit("capabilities", Job("capabilities", body), None).wait()
 
     @property
     def context_length(self) -> int | None:
-        """How many tokens the model was built for, if it says so."""
-        return getattr(self.runner.config, "max_position_embeddings", None)
+        """How many tokens the model was built for, if it says so; with an encoder, those of the decoder."""
+        return self.runner.context_length
+
+    @property
+    def source_length(self) -> int | None:
+        """How many tokens of a source text an encoder was built for, if there is one and it says so."""
+        return self.runner.source_length
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -86,29 +130,104 @@ class Engine:
         ids = self.tokenizer.eos_token_id if ids is None else ids
         return frozenset([] if ids is None else [ids] if isinstance(ids, int) else ids)
 
-    def session(self, prompt: Prompt) -> Session:
-        """Start a token tree.
+    @property
+    def adapters(self) -> list[str]:
+        """Names of the adapters that sessions may have.
+
+        Examples
+        --------
+        >>> engine.adapters
+        []
+        """
+        return self._adapters.names
+
+    def load_adapter(self, source: str | os.PathLike[str], name: str) -> None:
+        """Put an adapter of PEFT, such as LoRA, beside the model's weights, for sessions that ask for it.
+
+        It becomes part of ``engine.model``, but counts only while such a session has its turn: sessions
+        without an adapter go on with the model as it was. Needs the package ``peft``
+        (``pip install 'itwidgets[peft]'``).
 
         Parameters
         ----------
-        prompt
-            A text, chat messages ``[{"role": ..., "content": ...}]``, or token ids.
+        source
+            A folder that peft wrote, or the id of an adapter on a hub.
+        name
+            What sessions call it: letters, digits, ``_`` and ``-``.
 
         Raises
         ------
         ValueError
-            When the prompt is empty and the model has no BOS, or is longer than the context.
+            When the name is taken, the adapter does not fit the model, or it changes the model's own
+            weights; the engine stays as it was.
+        OSError
+            When there is no adapter to read.
+        ModuleNotFoundError
+            When peft is not installed.
+        RuntimeError
+            When the engine is closed.
         """
-        session = self.empty_session()
-        session.read_prompt(session.encode(prompt)).wait()
+
+        def body(_: Job[None]) -> Steps[None]:
+            self._adapters.load(os.fspath(source), name)
+            # Some faster routes have ended: copies of weights for them are given up.
+            self._adapters.put_on(None)
+            self.runner.refresh()
+            yield
+
+        self.submit(("adapter", name), Job("load adapter", body), None).wait()
+
+    def session(
+        self, prompt: Prompt, *, template: Mapping[str, Any] | None = None, adapter: str | None = None
+    ) -> Session:
+        """Start a token tree.
+
+        With an encoder, the prompt is the source text. It is read once, and the tree has what the decoder
+        makes of it: first what starts the decoder, by ``engine.model.generation_config``
+        (``decoder_start_token_id``, then ``forced_bos_token_id`` if there is one, which for models of many
+        languages names the one to translate into).
+
+        Parameters
+        ----------
+        prompt
+            A text, token ids, or chat messages ``[{"role": ..., "content": ...}]``. Of messages the model's
+            turn is opened; a last message of the assistant is continued, its thinking if it has no content.
+        template
+            Variables for the chat template, such as ``{"enable_thinking": False}`` or ``{"tools": [...]}``.
+        adapter
+            Name of a loaded adapter, with which all of the session is computed; by default the model alone.
+
+        Raises
+        ------
+        ValueError
+            When the prompt is empty and the model has no BOS, is longer than the context, or is refused by
+            the chat template; when there is no such adapter.
+
+        Examples
+        --------
+        >>> question = {"role": "user", "content": "What is the capital of France?"}
+        >>> chat = engine.session([question, {"role": "assistant", "content": "It is"}])
+        >>> chat.nodes[-1].text
+        ' is'
+        """
+        session = self.empty_session(adapter)
+        session.read_prompt(session.encode(prompt, template)).wait()
         return session
 
-    def empty_session(self) -> Session:
+    def empty_session(self, adapter: str | None = None) -> Session:
         """Return a session that has not read its prompt yet."""
-        return Session(self, TokenTree(self.vocabulary), self.identity)
+        return Session(self, TokenTree(self.vocabulary), self.identity_with(adapter))
 
-    def submit(self, lane: Hashable, job: AnyJob) -> AnyJob:
-        """Put a job on the engine's thread; jobs of one lane run in order, lanes take turns."""
+    def writer(self, tree: TokenTree, identity: ModelIdentity) -> TreeWriter:
+        """Return what appends tokens to a tree by this model. For sessions."""
+        return TreeWriter(self.runner, tree, self.pool, self._snapshot_interval, identity)
+
+    def submit(self, lane: Hashable, job: AnyJob, adapter: str | None) -> AnyJob:
+        """Put a job on the engine's thread; jobs of one lane run in order, lanes take turns.
+
+        At each of its turns the model has this adapter on, or none.
+        """
+        job.before_turn = lambda: self._adapters.put_on(adapter)
         self._worker.submit(lane, job)
         return job
 
@@ -121,29 +240,25 @@ class Engine:
         """Which model this is, so that a saved session finds it again."""
         return ModelIdentity(
             name=self.name,
-            model_fingerprint=_fingerprint(self.model),
+            model_fingerprint=self._adapters.base_fingerprint(),
             tokenizer_fingerprint=self.vocabulary.fingerprint,
             dtype=str(self.model.dtype).removeprefix("torch."),
             vocabulary_size=len(self.vocabulary),
+            attention=self.runner.config._attn_implementation,
+            environment=environment(self.model.device),
         )
 
+    def identity_with(self, adapter: str | None) -> ModelIdentity:
+        """Which model this is with an adapter on, or with none.
 
-def _fingerprint(model: PreTrainedModel) -> str:
-    """SHA-256 over names, shapes and a sample of all parameters: cheap, and other weights give another."""
-    digest = hashlib.sha256()
-    for name, sample in _samples(model):
-        digest.update(name.encode())
-        digest.update(json.dumps(sample).encode())
-    return digest.hexdigest()
-
-
-def _samples(model: PreTrainedModel, count: int = 16) -> Iterator[tuple[str, list[Any]]]:
-    for name, parameter in sorted(model.named_parameters()):
-        if parameter.is_meta:
-            # Moved off the device by accelerate: its values cannot be read here.
-            yield name, list(parameter.shape)
-            continue
-        flat = parameter.detach().reshape(-1)
-        chosen = torch.arange(0, len(flat), max(1, len(flat) // count), device=flat.device)
-        # Rounded to bfloat16, so that the same checkpoint in another dtype is still the same model.
-        yield name, [list(parameter.shape), flat[chosen].bfloat16().float().tolist()]
+        Raises
+        ------
+        ValueError
+            When there is no such adapter.
+        """
+        if adapter is None:
+            return self.identity
+        self._adapters.require(adapter)
+        return replace(
+            self.identity, adapter=adapter, adapter_fingerprint=self._adapters.fingerprint(adapter)
+        )

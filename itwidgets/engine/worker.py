@@ -27,9 +27,10 @@ _BUSY_SWITCH_INTERVAL_S = 1e-4
 
 
 class _Here(threading.local):
-    """What the current thread is."""
+    """What the current thread is, and the job that it runs."""
 
     is_worker = False
+    job: Job[Any] | None = None
 
 
 _here = _Here()
@@ -37,6 +38,20 @@ _here = _Here()
 
 class StoppedError(RuntimeError):
     """The job was stopped before it had a result."""
+
+
+class _StoppedInside(BaseException):
+    """Unwinds a step whose job was asked to stop; no handler of errors on the way is to catch it."""
+
+
+def stop_point() -> None:
+    """Leave the running job here if it was asked to stop: for code inside a step, which runs for long."""
+    if _here.job is not None and _here.job.stop.is_set():
+        raise _StoppedInside
+
+
+def _nothing() -> None:
+    pass
 
 
 class Job(Generic[T]):
@@ -51,6 +66,11 @@ class Job(Generic[T]):
         A word for messages.
     body
         Makes the steps of the job; it is given the job.
+
+    Attributes
+    ----------
+    before_turn
+        Called on the engine's thread whenever the job is to go on: puts back what other jobs have changed.
     """
 
     def __init__(self, kind: str, body: Callable[[Any], Steps[T]]) -> None:
@@ -61,6 +81,7 @@ class Job(Generic[T]):
         self._steps: Steps[T] | None = None
         self.partial: T | None = None
         self._future: Future[T] = Future()
+        self.before_turn: Callable[[], None] = _nothing
 
     def __repr__(self) -> str:
         state = "done" if self.done else "stopping" if self.stop.is_set() else "running"
@@ -128,18 +149,25 @@ class Job(Generic[T]):
         """Run to the next point where it may stop; return whether there is more. For the worker."""
         if self._steps is None:
             self._steps = self._body(self)
+        _here.job = self
         try:
             if self.stop.is_set():
                 self._steps.close()
                 self._finish_early()
                 return False
+            self.before_turn()
             next(self._steps)
         except StopIteration as end:
             self._future.set_result(end.value)
             return False
+        except _StoppedInside:
+            self._finish_early()
+            return False
         except BaseException as error:  # noqa: BLE001 - whatever ended the job belongs to who waits for it
             self._future.set_exception(error)
             return False
+        finally:
+            _here.job = None
         return True
 
     def _finish_early(self) -> None:

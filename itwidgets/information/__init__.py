@@ -9,10 +9,11 @@ from itwidgets.information.measures import (
     surprisal,
     varentropy,
 )
-from itwidgets.information.rows import RowStatistics, row_statistics
+from itwidgets.information.rows import RowStatistics, best, row_statistics
 
 __all__ = [
     "RowStatistics",
+    "best",
     "entropy",
     "kl_divergence",
     "log_probabilities",

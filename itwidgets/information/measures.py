@@ -38,18 +38,20 @@ def _in_kind(function: Callable[Concatenate[Array, P], torch.Tensor]) -> _Measur
     return cast("_Measure[P]", wrapper)
 
 
+def reducible(rows: torch.Tensor) -> torch.Tensor:
+    """Return rows where they can be summed in float64: on the CPU if MPS has them, else where they are."""
+    return rows.cpu() if rows.device.type == "mps" else rows
+
+
 def _float64(rows: Array) -> torch.Tensor:
-    tensor = torch.as_tensor(rows)
-    # MPS has no float64; its rows are reduced on the CPU.
-    return tensor.cpu().double() if tensor.device.type == "mps" else tensor.double()
+    return reducible(torch.as_tensor(rows)).double()
 
 
 def moments(scores: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Log-normaliser, entropy and varentropy of rows of unnormalised scores, in nats, in one go.
 
-    The one place where ``-inf`` and ``0 log 0`` are dealt with. Scores are shifted by their maximum, so
-    that ``H = ln Z - E[d]`` loses no digits to large logits (Shannon 1948; the varentropy is centred
-    before it is squared).
+    Scores are shifted by their maximum, so that ``H = ln Z - E[d]`` loses no digits to large logits
+    (Shannon 1948; the varentropy is centred before it is squared).
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Operators on rows of scores, their composition to programs, and the drawing of a token."""
 
-from itwidgets.interventions.draw import draw, gumbel_noise
+from itwidgets.interventions.draw import SAMPLINGS, Draw, draw, drawing, gumbel_noise
 from itwidgets.interventions.operators import Ban, Bias, Operator, Step
 from itwidgets.interventions.parameters import check_seed, check_whole, is_whole
 from itwidgets.interventions.program import GREEDY, Outcome, Program, sampling_program
@@ -8,8 +8,10 @@ from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, To
 
 __all__ = [
     "GREEDY",
+    "SAMPLINGS",
     "Ban",
     "Bias",
+    "Draw",
     "Greedy",
     "MinP",
     "Operator",
@@ -22,6 +24,7 @@ __all__ = [
     "check_seed",
     "check_whole",
     "draw",
+    "drawing",
     "gumbel_noise",
     "is_whole",
     "sampling_program",

@@ -45,6 +45,9 @@ class Operator(ABC):
     stage: ClassVar[Literal["intervention", "sampler"]]
     """Whether the operator makes `q` from `p`, or `s` from `q`."""
 
+    is_deterministic: ClassVar[bool] = False
+    """Whether it always leaves exactly one token."""
+
     by_name: ClassVar[dict[str, type[Operator]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

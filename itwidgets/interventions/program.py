@@ -46,8 +46,13 @@ class Program:
             raise TypeError(f"{other!r} was given, but a program is made of operators and programs")
         return Program(self.operators + (other.operators if isinstance(other, Program) else (other,)))
 
-    def __call__(self, step: Step, scores: torch.Tensor) -> Outcome:
+    def __call__(self, step: Step, scores: torch.Tensor, *, check: bool = True) -> Outcome:
         """Apply every operator to a row of raw scores.
+
+        Parameters
+        ----------
+        check
+            Whether to look at what each operator leaves, which waits for the device of the scores.
 
         Raises
         ------
@@ -57,8 +62,7 @@ class Program:
         q = row = scores
         for operator in self.operators:
             row = operator(step, row)
-            best = row.max()
-            if not torch.isfinite(best):
+            if check and not torch.isfinite(row.max()):
                 raise ValueError(
                     f"{operator} leaves no token to draw at position {step.position}: at least one must stay"
                 )
@@ -70,6 +74,11 @@ class Program:
     def intervenes(self) -> bool:
         """Whether `q` may differ from `p`."""
         return any(operator.stage == "intervention" for operator in self.operators)
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether it always leaves one token, so that nothing is drawn by chance."""
+        return bool(self.operators) and self.operators[-1].is_deterministic
 
     def to_json(self) -> str:
         """Return the canonical JSON: the same program always gives the same text."""

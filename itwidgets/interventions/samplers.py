@@ -91,8 +91,9 @@ class Greedy(Operator):
     """Keep the best token alone; of several that tie, the one with the lowest id."""
 
     stage = "sampler"
+    is_deterministic = True
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with one token left."""
-        best = scores.argmax()
-        return excluding(scores, torch.arange(len(scores), device=scores.device) != best)
+        best = scores.max(-1, keepdim=True)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, best.indices, best.values)

@@ -1,17 +1,26 @@
 """The token tree: one growing table, its branches, the identity of tokens, and files."""
 
-from itwidgets.tree.columns import COLUMNS, TOP_K, Column, Origin
+from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, Origin, Route
+from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.node import Branch, Node
+from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
 from itwidgets.tree.table import TokenTree
 from itwidgets.tree.vocabulary import StoredVocabulary, Vocabulary
 
 __all__ = [
     "COLUMNS",
     "TOP_K",
+    "WIRE_COLUMNS",
     "Branch",
     "Column",
+    "Maker",
+    "ModelIdentity",
     "Node",
     "Origin",
+    "Recipe",
+    "Recomputation",
+    "Record",
+    "Route",
     "StoredVocabulary",
     "TokenTree",
     "Vocabulary",

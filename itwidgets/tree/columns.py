@@ -26,6 +26,19 @@ class Origin(IntEnum):
         return self.name.lower()
 
 
+class Route(IntEnum):
+    """How a token passed through the model: in which kind of forward call."""
+
+    PREFILL = 0
+    DECODE = 1
+    ROLLOUT = 2
+
+    @property
+    def word(self) -> str:
+        """The name in lower case, as it is shown and saved."""
+        return self.name.lower()
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of the token table.
@@ -42,6 +55,8 @@ class Column:
         ``"bits"``, ``"bits²"``, ``"nats"`` or ``""``.
     width
         Numbers in one row.
+    internal
+        Part of the record of how a row was made: saved, but of no use to a page, so it stays off the wire.
     """
 
     name: str
@@ -49,6 +64,7 @@ class Column:
     missing: float
     unit: str = ""
     width: int = 1
+    internal: bool = False
 
     @property
     def label(self) -> str:
@@ -57,8 +73,10 @@ class Column:
         return f"{self.name}_{suffix}" if suffix else self.name
 
 
-def _integer(name: str, missing: int = -1, dtype: str = "<i4", width: int = 1) -> Column:
-    return Column(name, np.dtype(dtype), missing, width=width)
+def _integer(
+    name: str, missing: int = -1, dtype: str = "<i4", width: int = 1, *, internal: bool = False
+) -> Column:
+    return Column(name, np.dtype(dtype), missing, width=width, internal=internal)
 
 
 def _measure(name: str, unit: str = "bits", width: int = 1) -> Column:
@@ -70,7 +88,9 @@ COLUMNS: tuple[Column, ...] = (
     _integer("token_id"),
     _integer("position"),
     _integer("origin", missing=Origin.PROMPT, dtype="|u1"),
-    _integer("forward"),
+    _integer("forward", internal=True),
+    _integer("route", missing=Route.PREFILL, dtype="|u1", internal=True),
+    _integer("recipe", internal=True),
     _integer("rank", missing=0),
     _measure("surprisal"),
     _measure("entropy"),
@@ -93,8 +113,13 @@ COLUMNS: tuple[Column, ...] = (
 ``origin``
     An :class:`Origin`.
 ``forward``
-    Number of the forward call in which the token passed through the model. Rows that share a number
-    were prefilled together, a number that stands alone was decoded: bit-equality depends on it.
+    Number of the forward call in which the token first passed through the model, counted from 0 for each
+    tree. Rows that share a number passed through it together: bit-equality depends on it.
+``route``
+    A :class:`Route`: prefilled with its neighbours, decoded alone, or computed beside alternatives.
+``recipe``
+    Index into :attr:`TokenTree.recipes <itwidgets.tree.TokenTree.recipes>`: how a sampled token was
+    chosen; -1 for one that was given.
 ``rank``
     1 + how many tokens were more probable under `p`; 0 when there was no context to draw from.
 ``surprisal``, ``entropy``, ``varentropy``
@@ -108,3 +133,6 @@ COLUMNS: tuple[Column, ...] = (
 """
 
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+
+WIRE_COLUMNS: tuple[Column, ...] = tuple(column for column in COLUMNS if not column.internal)
+"""The columns that a page needs, in the order in which they travel."""

@@ -1,53 +1,58 @@
-"""Sessions as files: one JSON document of plain data, never code."""
+"""Sessions as files: one JSON document of plain data, never code.
+
+``session.schema.json`` beside this file describes it. The schema is for others, and for tests: reading
+checks more than a schema can say, and whole columns at once instead of number by number.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import math
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import COLUMNS, Column, Origin
+from itwidgets.tree.columns import COLUMNS
+from itwidgets.tree.identity import ModelIdentity
+from itwidgets.tree.json_columns import columns_from_json, columns_to_json, tokens_from_json
+from itwidgets.tree.json_record import (
+    maker_to_json,
+    record_from_json,
+    record_to_json,
+    sources_from_json,
+    sources_to_json,
+)
+from itwidgets.tree.json_values import Json, member, only, shown
+from itwidgets.tree.record import Maker, Record
 from itwidgets.tree.table import TokenTree
+from itwidgets.tree.versions import from_version_1
 from itwidgets.tree.vocabulary import StoredVocabulary, TokenTexts
 
+__all__ = ["ModelIdentity", "SavedSession", "SessionFileError", "read_session", "save_session"]
+
 FORMAT = "itwidgets session"
-VERSION = 1
-
-
-@dataclass(frozen=True)
-class ModelIdentity:
-    """Which model made the tokens.
-
-    Attributes
-    ----------
-    name
-        As the user named it.
-    model_fingerprint, tokenizer_fingerprint
-        SHA-256 over what the weights and the vocabulary are.
-    dtype
-        Of the forward calls; figures of another dtype differ by its noise.
-    vocabulary_size
-        Number of tokens that a distribution is over.
-    """
-
-    name: str
-    model_fingerprint: str
-    tokenizer_fingerprint: str
-    dtype: str
-    vocabulary_size: int
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class SavedSession:
-    """What a session file holds."""
+    """What a session file holds.
+
+    Attributes
+    ----------
+    tree
+        All tokens, and the record of how they were made.
+    head
+        Row that the session stood at, -1 before it has read a prompt.
+    identity
+        The model that made the last tokens.
+    """
 
     tree: TokenTree
     head: int
@@ -60,29 +65,46 @@ class SessionFileError(ValueError):
 
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
-    tree, target = session.tree, Path(path)
+    target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {os.fspath(target.parent)!r} to save {target.name!r} in")
+    content = _canonical(_content(session))
+    head = f'{{"format": "{FORMAT}", "version": {VERSION}, "digest": "{_digest(content)}", "content": '
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(f"{head}{content}}}", encoding="utf-8")
+    partial.replace(target)
+
+
+def _content(session: SavedSession) -> Json:
+    tree = session.tree
     # The tree may grow meanwhile: all columns end at the same row.
     rows = len(tree)
     columns = {column.name: tree.column(column.name)[:rows] for column in COLUMNS}
-    ids = {int(i) for name in ("token_id", "top_ids") for i in np.unique(columns[name]) if i >= 0}
-    content = {
-        "model": asdict(session.identity),
+    vocabulary = tree.vocabulary
+    return {
+        "models": [maker_to_json(maker) for maker in _makers(tree.record, session.identity)],
         "head": session.head,
-        "strips_first_space": tree.vocabulary.strips_first_space,
-        "tokens": {str(i): base64.b64encode(tree.vocabulary.token_bytes(i)).decode() for i in sorted(ids)},
-        "columns": {name: _to_json(values) for name, values in columns.items()},
+        "strips_first_space": vocabulary.strips_first_space,
+        "tokens": {
+            str(i): base64.b64encode(vocabulary.token_bytes(i)).decode()
+            for i in _mentioned(columns, tree.sources)
+        },
+        "columns": columns_to_json(columns),
+        **record_to_json(tree.record, rows),
+        **sources_to_json(tree.sources, rows),
     }
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "digest": _digest(content),
-        "content": content,
-    }
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(json.dumps(document), encoding="utf-8")
-    partial.replace(target)
+
+
+def _makers(record: Record, identity: ModelIdentity) -> Iterable[Maker]:
+    makers = record.makers or (Maker(0, identity),)
+    # Who opened the session and made nothing leaves no trace.
+    return [maker for maker in makers if maker.forward in range(max(1, record.next_forward))]
+
+
+def _mentioned(columns: dict[str, npt.NDArray[Any]], sources: Mapping[int, Sequence[int]]) -> list[int]:
+    """Ids of all tokens that the tree names, each once."""
+    ids = {int(i) for name in ("token_id", "top_ids") for i in np.unique(columns[name])}
+    return sorted(ids.union(*sources.values()) - {-1})
 
 
 def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = None) -> SavedSession:
@@ -90,6 +112,8 @@ def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = N
 
     Parameters
     ----------
+    path
+        The JSON file, of this version of the format or an earlier one.
     vocabulary
         Of the model that goes on with it; without one the tree knows the tokens in the file only.
 
@@ -100,12 +124,35 @@ def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = N
     """
     document = _document(Path(path))
     content = document["content"]
-    if document.get("digest") != _digest(content):
+    if document.get("digest") != _digest(_canonical(content)):
         raise SessionFileError(f"{path} was changed after it was saved: its content does not fit its digest")
-    tokens = {int(i): base64.b64decode(text) for i, text in content["tokens"].items()}
-    stored = StoredVocabulary(tokens, content["strips_first_space"])
-    tree = _tree(content["columns"], vocabulary or stored)
-    return SavedSession(tree, content["head"], ModelIdentity(**content["model"]))
+    try:
+        return _session(from_version_1(content) if document["version"] == 1 else content, vocabulary)
+    except ValueError as error:
+        raise SessionFileError(f"{path} does not hold a session: {error}") from None
+
+
+def _session(content: Json, vocabulary: TokenTexts | None) -> SavedSession:
+    known = {"models", "head", "strips_first_space", "tokens", "columns", "recipes", "recomputed", "sources"}
+    only("the content", content, known)
+    tokens = tokens_from_json(member(content, "tokens", dict))
+    stored = StoredVocabulary(tokens, member(content, "strips_first_space", bool))
+    columns = columns_from_json(member(content, "columns", dict))
+    record = record_from_json(content)
+    if not record.makers:
+        raise ValueError("models is empty, but must name the model that made the tokens")
+    identity = record.makers[-1].identity
+    size = identity.vocabulary_size
+    tree = TokenTree.from_columns(vocabulary or stored, columns, record, sources_from_json(content))
+    for token_id in _mentioned(columns, tree.sources):
+        if token_id not in tokens:
+            raise ValueError(f"tokens has no bytes for token {token_id}")
+        if token_id >= size:
+            raise ValueError(f"token {token_id} is not in the vocabulary, which has {size}")
+    head = member(content, "head", int)
+    if not -1 <= head < len(tree):
+        raise ValueError(f"head is row {head}, but rows -1 to {len(tree) - 1} are accepted")
+    return SavedSession(tree, head, identity)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -114,55 +161,32 @@ def _document(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise SessionFileError(f"{path} is not a session file: it is no text") from None
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_constant=_refuse)
     except json.JSONDecodeError as error:
         raise SessionFileError(
             f"{path} is not a whole session file: it ends or breaks at character {error.pos} of {len(text)}"
         ) from None
+    except (ValueError, RecursionError) as error:
+        raise SessionFileError(f"{path} is not a session file: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise SessionFileError(f"{path} is not a session file: its format is not {FORMAT!r}")
-    if document.get("version") != VERSION:
+    version = document.get("version")
+    if version not in range(1, VERSION + 1) or type(version) is not int:
         raise SessionFileError(
-            f"{path} has version {document.get('version')!r}, but this release reads version {VERSION}"
+            f"{path} has version {shown(version)}, but this release reads versions 1 to {VERSION}"
         )
     if not isinstance(document.get("content"), dict):
         raise SessionFileError(f"{path} is not a whole session file: it has no content")
     return document
 
 
-def _digest(content: dict[str, Any]) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
-def _tree(columns: dict[str, Any], vocabulary: TokenTexts) -> TokenTree:
-    tree = TokenTree(vocabulary)
-    arrays = {column.name: _from_json(columns[column.name], column) for column in COLUMNS}
-    positions = arrays.pop("position")
-    for row in range(len(positions)):
-        values = {name: array[row] for name, array in arrays.items()}
-        parent, token_id = int(values.pop("parent")), int(values.pop("token_id"))
-        tree.append(parent=parent, token_id=token_id, origin=Origin(int(values.pop("origin"))), **values)
-    return tree
+def _canonical(content: Json) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
-def _to_json(values: npt.NDArray[Any]) -> list[Any]:
-    """Nested lists; numbers that JSON lacks become null and texts, float32 in its shortest digits."""
-    if values.ndim > 1:
-        return [_to_json(row) for row in values]
-    if not np.issubdtype(values.dtype, np.floating):
-        return [int(value) for value in values]
-    return [_number(float(str(value))) for value in values]
-
-
-def _number(value: float) -> float | str | None:
-    if math.isnan(value):
-        return None
-    return value if math.isfinite(value) else str(value)
-
-
-def _from_json(values: list[Any], column: Column) -> npt.NDArray[Any]:
-    shape = (len(values), column.width) if column.width > 1 else (len(values),)
-    if not np.issubdtype(column.dtype, np.floating):
-        return np.array(values, column.dtype).reshape(shape)
-    return np.array(values, dtype=object).astype(np.float64).astype(column.dtype).reshape(shape)
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()

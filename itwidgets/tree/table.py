@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import BY_NAME, COLUMNS, Origin
+from itwidgets.tree.columns import BY_NAME, COLUMNS, Origin, Route
+from itwidgets.tree.consistency import check_columns, check_sources
 from itwidgets.tree.node import Branch, Node
+from itwidgets.tree.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,14 @@ class TokenTree:
     vocabulary
         Knows the bytes of each token.
 
+    Attributes
+    ----------
+    record : Record
+        How the rows were made, as far as the columns do not say it.
+    sources : dict
+        Of a model with an encoder: for the first row of each text, the token ids of the source text that
+        the encoder read. Empty for other models.
+
     Examples
     --------
     >>> from itwidgets.tree.vocabulary import StoredVocabulary
@@ -42,9 +52,48 @@ class TokenTree:
 
     def __init__(self, vocabulary: TokenTexts) -> None:
         self.vocabulary = vocabulary
+        self.record = Record()
+        self.sources: dict[int, list[int]] = {}
         self._length = 0
+        self._roots: list[int] = []
         self._columns = _allocate(_FIRST_CAPACITY)
         self._children: dict[int, list[int]] = {-1: []}
+
+    @classmethod
+    def from_columns(
+        cls,
+        vocabulary: TokenTexts,
+        columns: Mapping[str, npt.NDArray[Any]],
+        record: Record | None = None,
+        sources: Mapping[int, Sequence[int]] | None = None,
+    ) -> TokenTree:
+        """Return the tree of whole columns at once, as of a file.
+
+        Parameters
+        ----------
+        columns
+            All of :data:`~itwidgets.tree.columns.COLUMNS` by name, copied.
+        record, sources
+            What belongs to them; empty by default.
+
+        Raises
+        ------
+        ValueError
+            When they make no tree: one sentence names the column and the row.
+        """
+        tree = cls(vocabulary)
+        tree.record = record or Record()
+        tree.sources = {row: list(token_ids) for row, token_ids in (sources or {}).items()}
+        check_columns(columns, tree.record)
+        check_sources(columns, tree.sources)
+        tree._columns = {name: np.array(columns[name]) for name in BY_NAME}
+        tree._length = len(columns["parent"])
+        tree._children |= {row: [] for row in range(tree._length)}
+        for row, parent in enumerate(columns["parent"].tolist()):
+            tree._children[parent].append(row)
+            tree._roots.append(row if parent < 0 else tree._roots[parent])
+        tree.record.note_forward(int(columns["forward"].max(initial=-1)))
+        return tree
 
     def __len__(self) -> int:
         return self._length
@@ -65,13 +114,23 @@ class TokenTree:
         view.flags.writeable = False
         return view
 
-    def append(self, *, parent: int, token_id: int, origin: Origin, **values: Any) -> int:
+    def append(
+        self,
+        *,
+        parent: int,
+        token_id: int,
+        origin: Origin,
+        source: Sequence[int] | None = None,
+        **values: Any,
+    ) -> int:
         """Append one token and return its row.
 
         Parameters
         ----------
         parent
             Row of the token before it, -1 for the first of a text.
+        source
+            For the first token of a text, what the encoder read.
         **values
             Further columns of :data:`~itwidgets.tree.columns.COLUMNS`; those not given are missing.
         """
@@ -82,6 +141,8 @@ class TokenTree:
         unknown = values.keys() - BY_NAME.keys()
         if unknown or "position" in values:
             raise TypeError(f"no such column to give: {', '.join(sorted(unknown)) or 'position'}")
+        if source is not None and parent != -1:
+            raise ValueError(f"parent is {parent}, but only the first token of a text (-1) has a source")
         row = self._length
         if row == len(self._columns["parent"]):
             self._grow()
@@ -92,16 +153,26 @@ class TokenTree:
             "position": position,
             "origin": int(origin),
         }
-        for name, value in (known | values).items():
-            self._columns[name][row] = value
+        try:
+            for name, value in (known | values).items():
+                self._columns[name][row] = value
+        except BaseException:
+            # The next row stands in this place, and takes what it is not given as missing.
+            for column in COLUMNS:
+                self._columns[column.name][row] = column.missing
+            raise
+        if source is not None:
+            self.sources[row] = list(source)
+        self._roots.append(row if parent < 0 else self._roots[parent])
         # In this order, so that a reader never meets a row that is not whole, nor a child that is not a row.
+        self.record.note_forward(int(self._columns["forward"][row]))
         self._children[row] = []
         self._length = row + 1
         self._children[parent].append(row)
         return row
 
     def _grow(self) -> None:
-        larger = _allocate(2 * self._length)
+        larger = _allocate(max(_FIRST_CAPACITY, 2 * self._length))
         for name, values in self._columns.items():
             larger[name][: self._length] = values
         self._columns = larger
@@ -119,14 +190,25 @@ class TokenTree:
         """Rows whose parent is ``row``, oldest first; -1 gives the first tokens."""
         return tuple(self._children[row])
 
-    def common_prefix(self, token_ids: Sequence[int], origins: set[Origin]) -> list[int]:
-        """Longest path from the start that spells a prefix of ``token_ids`` with rows of these origins."""
+    def source(self, row: int) -> list[int] | None:
+        """Token ids that the encoder read for the text of a row; ``None`` if there is no encoder."""
+        return self.sources.get(self._roots[row]) if row >= 0 else None
+
+    def common_prefix(
+        self, token_ids: Sequence[int], origins: set[Origin], source: Sequence[int] | None = None
+    ) -> list[int]:
+        """Longest path from the start that spells a prefix of ``token_ids`` with rows of these origins.
+
+        Of a model with an encoder, texts of the same ``source`` alone count.
+        """
         path: list[int] = []
+        wanted = None if source is None else list(source)
         for token_id in token_ids:
             fits = (
                 child
                 for child in self._children[path[-1] if path else -1]
                 if self._columns["token_id"][child] == token_id
+                and self.source(child) == wanted
                 and Origin(self._columns["origin"][child]) in origins
             )
             child = next(fits, None)
@@ -159,7 +241,7 @@ class TokenTree:
     def to_frame(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """Rows as a table with units in the column names; all rows unless some are named.
 
-        The index is the row, ``token`` is the token's text, ``origin`` is a word.
+        The index is the row, ``token`` is the token's text, ``origin`` and ``route`` are words.
         """
         import pandas as pd
 
@@ -169,6 +251,7 @@ class TokenTree:
             if column.width == 1:
                 columns[column.label] = self._columns[column.name][chosen]
         columns["origin"] = [Origin(value).word for value in columns["origin"]]
+        columns["route"] = [Route(value).word for value in columns["route"]]
         return pd.DataFrame(columns, index=pd.Index(chosen, name="row"))
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from itwidgets.interventions import is_whole
 
 if TYPE_CHECKING:
@@ -90,9 +93,24 @@ class Vocabulary:
         return spaced is not None and not self.decode([spaced]).startswith(" ")
 
     @cached_property
-    def opening(self) -> list[int]:
-        """What the tokenizer puts before each text by itself: usually nothing or BOS."""
-        return list(self.tokenizer("")["input_ids"])
+    def undecodable(self) -> npt.NDArray[np.bool_]:
+        """Which ids stand for no token, shape ``[V]``.
+
+        Output heads are padded to a round width, and ids between special tokens are left free: the model
+        gives such ids some probability, and the tokenizer knows no text for them.
+        """
+        mask = np.ones(self.size, dtype=np.bool_)
+        mask[[i for i in self.tokenizer.get_vocab().values() if i < self.size]] = False
+        return mask
+
+    @cached_property
+    def frame(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer puts before and behind each text by itself: often nothing, BOS or EOS."""
+        text = "a"
+        whole, inner = list(self.tokenizer(text)["input_ids"]), self._ids(text)
+        starts = (i for i in range(len(whole)) if whole[i : i + len(inner)] == inner)
+        start = next(starts, None)
+        return ([], []) if start is None else (whole[:start], whole[start + len(inner) :])
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Decode as the tokenizer itself does, special tokens included."""

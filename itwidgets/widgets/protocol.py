@@ -23,7 +23,7 @@ from typing import Any, Literal, NotRequired, Protocol, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import COLUMNS
+from itwidgets.tree.columns import WIRE_COLUMNS
 
 VERSION = 1
 
@@ -102,7 +102,7 @@ class State(TypedDict):
 class Slice(TypedDict):
     """Header of rows ``first .. first + count``; their columns are the buffers.
 
-    The buffers are, in this order: each column of :data:`itwidgets.tree.columns.COLUMNS`, row-major;
+    The buffers are, in this order: each column of :data:`itwidgets.tree.columns.WIRE_COLUMNS`, row-major;
     then a dictionary of tokens as three buffers: ids ``<i4``, where the bytes of each end ``<u4``,
     and the bytes of all.
     """
@@ -165,7 +165,7 @@ def encode_slice(
     """
     buffers = []
     mentioned: list[npt.NDArray[np.int32]] = []
-    for column in COLUMNS:
+    for column in WIRE_COLUMNS:
         values = table.column(column.name)[first:stop]
         buffers.append(np.ascontiguousarray(values, column.dtype).tobytes())
         if column.name in ("token_id", "top_ids"):
@@ -179,7 +179,7 @@ def encode_slice(
 def decode_slice(header: Slice, buffers: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of an encoded slice by name, with shape ``[count]`` or ``[count, width]``."""
     columns = {}
-    for column, buffer in zip(COLUMNS, buffers, strict=False):
+    for column, buffer in zip(WIRE_COLUMNS, buffers, strict=False):
         values = np.frombuffer(buffer, column.dtype)
         shape = (header["count"], column.width) if column.width > 1 else (header["count"],)
         columns[column.name] = values.reshape(shape)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from itwidgets.engine.generation import Recipe
+from itwidgets.engine.decoding.choice import Plan
 from itwidgets.interventions import Operator, Program, sampling_program
+from itwidgets.tree import Recipe
 from itwidgets.widgets.protocol import Settings
 
 DEFAULTS: Settings = {
@@ -31,13 +32,13 @@ def checked(changes: Mapping[str, Any], settings: Settings = DEFAULTS) -> Settin
     if unknown:
         raise TypeError(f"unknown setting {sorted(unknown)[0]!r}: accepted are {', '.join(settings)}")
     merged = cast("Settings", settings | dict(changes))
-    recipe_of(merged)
+    plan_of(merged)
     return merged
 
 
-def recipe_of(settings: Settings, program: Program | Operator | None = None) -> Recipe:
+def plan_of(settings: Settings, program: Program | Operator | None = None) -> Plan:
     """Return how tokens are chosen with these settings; a program takes the place of their stages."""
     stages = sampling_program(
         settings["temperature"], settings["top_k"], settings["top_p"], settings["min_p"]
     )
-    return Recipe(Program() >> (program or stages), settings["seed"], settings["max_new_tokens"])
+    return Plan(Recipe(Program() >> (program or stages), settings["seed"]), settings["max_new_tokens"])

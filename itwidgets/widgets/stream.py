@@ -12,7 +12,7 @@ import anywidget
 import traitlets
 
 from itwidgets.engine import Engine, Generation, Session
-from itwidgets.engine.prompts import Prompt
+from itwidgets.engine.session.prompts import Prompt
 from itwidgets.interventions import Operator, Program
 from itwidgets.tree import Node
 from itwidgets.widgets.link import Link
@@ -20,7 +20,7 @@ from itwidgets.widgets.page import Message, Page
 from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
 from itwidgets.widgets.routing import hear_on_the_pages_subshell
-from itwidgets.widgets.settings import checked, recipe_of
+from itwidgets.widgets.settings import checked, plan_of
 
 
 def _bundle(name: str) -> str | Path:
@@ -188,13 +188,13 @@ class TokenStream(anywidget.AnyWidget):
         """Grow the session from a row, from its head, or from a prompt that was edited."""
         settings = settings or self._settings
         session = self.session
-        recipe = recipe_of(settings, program)
+        plan = plan_of(settings, program)
         edited = None if parent is not None else self._edited(prompt)
         if parent is None and edited is None and session.has_ended:
             raise ValueError(
                 "the model ended this text: select a token and force another, or edit the prompt"
             )
-        job = session.grow(parent, forced, recipe, prompt=edited)
+        job = session.grow(parent, forced, plan, prompt=edited)
         # The first token of a new branch takes the place of the one that was selected.
         self._following = job if parent is not None else None
         return self._watched(job)
@@ -307,13 +307,13 @@ class TokenStream(anywidget.AnyWidget):
         }
 
     def _prompt(self) -> str:
-        """Text of the current branch's prompt: as the user gave it, else what would be encoded to it."""
-        ids = self.session.prompt_ids
+        """Text of the prompt, or of the source: as the user gave it, else what would be encoded to it."""
+        ids = self.session.source_ids or self.session.prompt_ids
         known = (text for text, token_ids in self._prompts.items() if token_ids == ids or not ids)
         return next(known, self._spelled(ids))
 
     def _spelled(self, ids: list[int]) -> str:
         session = self.session
-        opening = session.engine.vocabulary.opening if session.read_only is None else []
-        own = ids[len(opening) :] if ids[: len(opening)] == opening else ids
-        return session.tree.vocabulary.text(own)
+        before, behind = session.engine.vocabulary.frame if session.read_only is None else ([], [])
+        own = ids[len(before) : len(ids) - len(behind)]
+        return session.tree.vocabulary.text(own if [*before, *own, *behind] == ids else ids)

@@ -6,13 +6,12 @@ export const VERSION = 1;
 /** How many alternatives a row keeps of the distribution that its token was drawn from. */
 export const TOP_K = 50;
 
-/** The columns of the token table, in the order in which their buffers travel. */
+/** The columns of the token table that travel, in the order of their buffers. */
 export const COLUMNS = [
   { name: "parent", dtype: "<i4", width: 1 },
   { name: "token_id", dtype: "<i4", width: 1 },
   { name: "position", dtype: "<i4", width: 1 },
   { name: "origin", dtype: "|u1", width: 1 },
-  { name: "forward", dtype: "<i4", width: 1 },
   { name: "rank", dtype: "<i4", width: 1 },
   { name: "surprisal", dtype: "<f4", width: 1 },
   { name: "entropy", dtype: "<f4", width: 1 },

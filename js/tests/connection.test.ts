@@ -218,7 +218,7 @@ test("a message that cannot be read becomes an error, and the rows stay", () => 
   const { store } = settled(kernel);
   const state = { ...kernel.state, seq: kernel.state.seq + 1 };
   kernel.model.emit({ kind: "delta", state, header: { first: 2, count: 1 } }, []);
-  expect(store.errors[0]?.message).toMatch(/18 buffers/);
+  expect(store.errors[0]?.message).toMatch(/ buffers, not 0/);
   expect(store.table.length).toBe(2);
 });
 

@@ -85,7 +85,6 @@ export class FakeKernel {
       token_id,
       position: parent < 0 ? 0 : (this.rows[parent]?.position ?? 0) + 1,
       origin: ORIGIN[origin],
-      forward: this.rows.length,
       rank: scores === null ? 0 : rankOf(token_id, scores),
       surprisal,
       entropy,

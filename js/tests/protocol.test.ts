@@ -81,6 +81,7 @@ test("rows that this half wrote are read back, missing numbers and all", () => {
 test("a slice that is cut short is refused with a sentence", () => {
   const { message, buffers } = rows;
   const views = viewsOf(buffers);
-  expect(() => decodeSlice(message.header, views.slice(1))).toThrow(/18 buffers, not 17/);
+  const oneShort = `${views.length} buffers, not ${views.length - 1}`;
+  expect(() => decodeSlice(message.header, views.slice(1))).toThrow(oneShort);
   expect(() => decodeSlice({ first: 0, count: 3 }, views)).toThrow(/column parent holds 7 numbers/);
 });

@@ -7,7 +7,7 @@ import { FakeKernel } from "./fake_kernel";
 const BASE = new FakeKernel(["a"]).state;
 
 function row(parent: number, position: number, more: Partial<Row> = {}): Row {
-  const numbers = { forward: 0, rank: 1, surprisal: 2, entropy: 1, varentropy: 1, cost: 0 };
+  const numbers = { rank: 1, surprisal: 2, entropy: 1, varentropy: 1, cost: 0 };
   const others = {
     surprisal_q: 2,
     surprisal_s: 2,

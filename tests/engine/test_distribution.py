@@ -166,3 +166,17 @@ def test_a_soft_capped_head_is_applied() -> None:
     np.testing.assert_allclose(
         session.distribution(0).log_probs, fresh_log_probs(engine.model, session.token_ids), atol=1e-5
     )
+
+
+def test_mass_on_ids_that_are_no_tokens_is_told(shared_engine: Engines) -> None:
+    engine = shared_engine("llama")
+    session = engine.session(PROMPT)
+    found = session.distribution(0)
+    expected = np.exp(fresh_log_probs(engine.model, session.token_ids))[len(engine.tokenizer) :].sum()
+    assert 0.001 < expected < 0.5
+    assert found.undecodable == pytest.approx(expected, rel=1e-3)
+
+
+def test_no_mass_is_lost_where_every_id_is_a_token() -> None:
+    engine = tiny_engine(vocab_size=len(byte_level_tokenizer()))
+    assert engine.session(PROMPT).distribution(0).undecodable == 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from itwidgets.engine import embedded
+from itwidgets.engine.loading import embedded
 
 WEIGHTS = bytes(range(256)) * 40
 
@@ -67,6 +68,21 @@ def test_each_step_is_told() -> None:
     assert steps.count("converting the weights, once") == 1
 
 
+def test_other_work_is_done_while_the_cache_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    convert = Conversion()
+    folder = _converted(convert)
+    begun = threading.Event()
+    digest = embedded._digest
+
+    def waiting(file: Path) -> str:
+        assert begun.wait(60), "nothing else was done"
+        return digest(file)
+
+    monkeypatch.setattr(embedded, "_digest", waiting)
+    assert embedded.converted_model(convert, lambda _: None, meanwhile=begun.set) == folder
+    assert convert.calls == 1
+
+
 def _truncated(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
@@ -82,6 +98,7 @@ def _flipped(folder: Path) -> None:
 DAMAGES: dict[str, Callable[[Path], Any]] = {
     "truncated file": _truncated,
     "flipped bit": _flipped,
+    "empty file": lambda folder: (folder / "model.safetensors").write_bytes(b""),
     "missing file": lambda folder: (folder / "config.json").unlink(),
     "missing seal": lambda folder: (folder / "itwidgets.json").unlink(),
     "seal of half a text": lambda folder: (folder / "itwidgets.json").write_text('{"config.js'),

@@ -14,8 +14,8 @@ import torch
 
 from itwidgets import Engine, Session
 from itwidgets.engine import BusyError
+from itwidgets.engine.decoding.writer import PREFILL_CHUNK
 from itwidgets.engine.worker import StoppedError
-from itwidgets.engine.writer import PREFILL_CHUNK
 from itwidgets.interventions import Operator, Step
 from itwidgets.tree import Node
 from tests.models import KINDS, PROMPT, fresh_log_probs, gate_at, tiny_engine
@@ -46,7 +46,7 @@ def _assert_whole(session: Session) -> None:
 
 
 class TestStopping:
-    def test_a_stop_ends_the_job_with_the_token_in_the_making(self, session: Session) -> None:
+    def test_a_stop_ends_the_job_inside_the_step_that_is_under_way(self, session: Session) -> None:
         with gate_at(session.engine.model, 5) as gate:
             job = session.generate(max_new_tokens=100)
             gate.wait_until_reached()
@@ -56,7 +56,7 @@ class TestStopping:
             assert not job.done
             gate.open()
             nodes = job.wait(60)
-        assert len(nodes) == 5
+        assert len(nodes) == 4
         assert nodes == session.new_nodes
         assert job.error is None
         _assert_whole(session)
@@ -74,7 +74,7 @@ class TestStopping:
         assert len(session.tree) == rows
         _assert_whole(session)
 
-    def test_a_prompt_is_stopped_between_its_chunks(self, engine: Engine) -> None:
+    def test_a_prompt_is_stopped_inside_a_chunk(self, engine: Engine) -> None:
         session = engine.session([5])
         with gate_at(engine.model, 2) as gate:
             job = session.read_prompt([5, *[7] * (4 * PREFILL_CHUNK - 10)])
@@ -83,7 +83,7 @@ class TestStopping:
             gate.open()
             job.wait(60)
         # Whole chunks stay as rows; the head is where it was.
-        assert len(session.tree) == 1 + 2 * PREFILL_CHUNK
+        assert len(session.tree) == 1 + PREFILL_CHUNK
         assert session.token_ids == [5]
         _assert_whole(session)
 
@@ -104,7 +104,7 @@ class TestStopping:
             assert job.stop.wait(60)
             gate.open()
             closing.join(60)
-            assert len(job.wait(60)) == 3
+            assert len(job.wait(60)) == 2
         assert job.nodes[0] == first
 
     def test_an_interrupt_stops_the_job(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ class TestStopping:
             assert job.cancelled
             gate.open()
             monkeypatch.setattr(job._future, "result", result)
-            assert len(job.wait(60)) == 2
+            assert len(job.wait(60)) == 1
 
     def test_reading_may_be_stopped_before_it_has_a_result(self, session: Session, engine: Engine) -> None:
         row = session.nodes[-1].row

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 import itwidgets
 from itwidgets import Engine
-from itwidgets.engine import embedded
+from itwidgets.engine.loading import embedded
 from tests.models import PROMPT, byte_level_tokenizer, tiny_model
 
 
@@ -54,6 +56,20 @@ def test_a_folder_is_loaded_in_float32_on_a_cpu(folder: Path, as_text: bool) -> 
     _speaks(engine)
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(folder: Path, tmp_path: Path, runs: bool) -> None:
+    before = gc.isenabled()
+    try:
+        (gc.enable if runs else gc.disable)()
+        itwidgets.load(folder, device="cpu").close()
+        assert gc.isenabled() is runs
+        with pytest.raises(OSError, match="no model could be read"):
+            itwidgets.load(tmp_path)
+        assert gc.isenabled() is runs
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", torch.bfloat16])
 def test_a_dtype_is_given_itself_or_by_its_name(folder: Path, dtype: Any) -> None:
     engine = itwidgets.load(folder, dtype=dtype, device="cpu")
@@ -89,7 +105,7 @@ def test_an_unknown_device_is_named(folder: Path) -> None:
 
 
 def test_eight_and_four_bits_exclude_each_other(folder: Path) -> None:
-    with pytest.raises(ValueError, match="load_in_8bit and load_in_4bit were both given"):
+    with pytest.raises(ValueError, match="load_in_8bit=True and load_in_4bit=True were both given"):
         itwidgets.load(folder, load_in_8bit=True, load_in_4bit=True)
 
 
@@ -101,6 +117,48 @@ def test_quantised_weights_are_loaded_and_speak(folder: Path, bits: int) -> None
     kinds = {type(module).__name__ for module in engine.model.modules()}
     assert {8: "Linear8bitLt", 4: "Linear4bit"}[bits] in kinds
     _speaks(engine)
+
+
+def test_eight_bit_layers_tell_once_that_they_round(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("bitsandbytes")
+    logger = logging.getLogger("bitsandbytes.autograd._functions")
+    for known in logger.filters[:]:
+        logger.removeFilter(known)
+    for _ in range(2):
+        _speaks(itwidgets.load(folder, device="cpu", load_in_8bit=True))
+    assert [record.getMessage() for record in caplog.records if record.name == logger.name] == [
+        "8-bit layers round what they are given from torch.float32 to float16 "
+        "(bitsandbytes says so once, not at each)"
+    ]
+    assert len(logger.filters) == 1
+
+
+def test_other_messages_of_the_same_source_get_through(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    functions = pytest.importorskip("bitsandbytes.autograd._functions")
+    real = functions.F.int8_vectorwise_quant
+
+    def grumbling(*args: Any, **kwargs: Any) -> Any:
+        functions.logger.warning("MatMul8bitLt: another matter")
+        return real(*args, **kwargs)
+
+    engine = itwidgets.load(folder, device="cpu", load_in_8bit=True)
+    monkeypatch.setattr(functions.F, "int8_vectorwise_quant", grumbling)
+    _speaks(engine)
+    said = [record.getMessage() for record in caplog.records if record.name == functions.logger.name]
+    assert said.count("MatMul8bitLt: another matter") > 10
+    assert sum("round what they are given" in text for text in said) <= 1
+
+
+@pytest.mark.parametrize("options", [{}, {"load_in_4bit": True}], ids=str)
+def test_nothing_is_silenced_for_other_models(folder: Path, options: Any) -> None:
+    pytest.importorskip("bitsandbytes")
+    logger = logging.getLogger("bitsandbytes.autograd._functions")
+    for known in logger.filters[:]:
+        logger.removeFilter(known)
+    itwidgets.load(folder, device="cpu", **options).close()
+    assert logger.filters == []
 
 
 NO_MODEL = r"no model .*nowhere.* was found: give a local folder, a \.gguf file, or a model id"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,10 +21,14 @@ from hypothesis.stateful import (
 from itwidgets import Engine, Session
 from itwidgets.interventions import Ban, Program, Temperature, TopK
 from itwidgets.tree import COLUMNS, Origin
-from tests.models import KINDS, fresh_logits, gate_at, tiny_engine
+from tests import seq2seq
+from tests.models import KINDS, failure_at, fresh_logits, gate_at, tiny_engine
+
+WITH_ENCODER = ("t5", "bart", "t5gemma")
+"""Alternatives of the last pass side by side; the others count positions themselves."""
 
 # A prefill and single steps differ most in a recurrent layer.
-TOLERANCE = dict.fromkeys(KINDS, 5e-4) | {"qwen3_next": 3e-3}
+TOLERANCE = dict.fromkeys([*KINDS, *WITH_ENCODER], 5e-4) | {"qwen3_next": 3e-3}
 TOKENS = st.integers(3, 519)
 PROMPTS = st.lists(st.integers(3, 5), min_size=1, max_size=12)
 
@@ -40,6 +45,14 @@ class Person(RuleBasedStateMachine):
         self.session = self.engine.session(prompt)
         self.heads, self.at = [self._head()], 0
         self.rows: dict[str, Any] = self._table()
+
+    def fresh(self, row: int) -> torch.Tensor:
+        """Raw scores of the model itself after every token of the branch that ends at a row."""
+        tree, model = self.session.tree, self.engine.model
+        source = tree.source(row)
+        if source is None:
+            return fresh_logits(model, tree.token_ids(row))
+        return seq2seq.fresh_logits(model, source, tree.token_ids(row))
 
     def _head(self) -> int:
         assert self.session.head is not None
@@ -90,7 +103,7 @@ class Person(RuleBasedStateMachine):
     @rule(prompt=PROMPTS)
     def edit_the_prompt(self, prompt: list[int]) -> None:
         self.session.read_prompt(prompt).wait(60)
-        assert self.session.token_ids == prompt
+        assert (self.session.source_ids, self.session.token_ids) == self.engine.runner.begin(prompt)
         assert self.session.new_nodes == []
         self._moved()
 
@@ -104,6 +117,33 @@ class Person(RuleBasedStateMachine):
             # Fewer where a call had to recompute the branch first.
             assert len(job.wait(60)) <= call
             assert job.cancelled
+        self._moved()
+
+    @rule(data=st.data(), k=st.integers(1, 3), count=st.integers(1, 4))
+    def roll_out_and_adopt_one(self, data: st.DataObject, k: int, count: int) -> None:
+        new = len(self.session.new_nodes)
+        position = data.draw(st.integers(0, new), label="position")
+        before = self.session.token_ids[: self.session.prompt_length + position]
+        rollout = self.session.rollout(position, k, count)
+        assert len(rollout) == k
+        if data.draw(st.booleans(), label="adopt"):
+            chosen = rollout[data.draw(st.integers(0, k - 1), label="which")]
+            self.session.adopt(chosen)
+            assert self.session.token_ids == before + chosen.token_ids
+            self._moved()
+
+    @rule()
+    def forget(self) -> None:
+        self.session.forget()
+        assert self.session.memory().current_branch == self.session.memory().other_branches == 0
+
+    @rule(call=st.integers(1, 4), layer=st.integers(0, 1))
+    def fail_inside_a_step(self, call: int, layer: int) -> None:
+        with failure_at(self.engine.model, call, layer):
+            job = self.session.generate(20, program=Ban(sorted(self.engine.stop_ids)))
+            with pytest.raises(OSError, match="injected"):
+                job.wait(60)
+        assert isinstance(job.error, OSError)
         self._moved()
 
     @precondition(lambda self: self.at > 0)
@@ -121,8 +161,7 @@ class Person(RuleBasedStateMachine):
     @rule(data=st.data())
     def look(self, data: st.DataObject) -> None:
         row = data.draw(st.integers(0, len(self.session.tree) - 1), label="row")
-        path = self.session.tree.token_ids(row)
-        expected = fresh_logits(self.engine.model, path)[-1].log_softmax(-1).numpy()
+        expected = self.fresh(row)[-1].log_softmax(-1).numpy()
         found = self.session.distribution_after(row).log_probs
         np.testing.assert_allclose(found, expected, atol=self.tolerance)
 
@@ -145,8 +184,7 @@ class Person(RuleBasedStateMachine):
         tree = self.session.tree
         for branch in tree.branches:
             path = tree.path(branch.tip.row)
-            scores = fresh_logits(self.engine.model, tree.token_ids(branch.tip.row))
-            log_p = scores.log_softmax(-1)
+            log_p = self.fresh(branch.tip.row).log_softmax(-1)
             for row, before in zip(path[1:], log_p, strict=False):
                 bits = -float(before[tree[row].token_id]) / np.log(2)
                 assert tree[row].surprisal == pytest.approx(bits, abs=2 * self.tolerance)
@@ -155,12 +193,19 @@ class Person(RuleBasedStateMachine):
                 np.testing.assert_allclose(found, after.numpy(), atol=self.tolerance)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_whatever_a_person_does(kind: str) -> None:
+SMALL = 140_000
+"""Bytes: a branch fits, and not much beside it."""
+
+
+@pytest.mark.parametrize("kv_budget", [None, SMALL])
+@pytest.mark.parametrize("kind", [*KINDS, *WITH_ENCODER])
+def test_whatever_a_person_does(kind: str, kv_budget: int | None) -> None:
+    make = seq2seq.seq2seq_engine if kind in WITH_ENCODER else tiny_engine
+
     class OnThisKind(Person):
-        engine = tiny_engine(kind)
+        engine = make(kind, kv_budget=kv_budget, snapshot_interval=8)
         tolerance = TOLERANCE[kind]
 
-    examples = (settings.default or settings()).max_examples // 2
+    examples = (settings.default or settings()).max_examples // (2 if kv_budget is None else 5)
     run_state_machine_as_test(OnThisKind, settings=settings(max_examples=examples, stateful_step_count=20))
     OnThisKind.engine.close()

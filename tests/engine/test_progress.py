@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import transformers.utils.logging as transformers_logging
 
-from itwidgets.engine import progress
-from itwidgets.engine.progress import told_steps
+from itwidgets.engine.loading import progress
+from itwidgets.engine.loading.progress import told_steps
 
 
 def test_a_terminal_shows_the_step_and_clears_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,14 +115,6 @@ def test_a_long_prompt_is_read_in_parts_and_scored_throughout(engine: Engine) ->
     assert surprisal[1:256] == pytest.approx(whole.tree.column("surprisal")[1:], abs=1e-3)
 
 
-def test_a_model_without_a_decoder_alone_is_refused() -> None:
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    config = T5Config(vocab_size=520, d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
-    with pytest.raises(TypeError, match="decoder-only models are accepted"):
-        Engine(T5ForConditionalGeneration(config), tiny_engine().tokenizer)
-
-
 def test_the_prompt_of_the_embedded_model_is_its_template(smollm: Engine) -> None:
     session = smollm.session([{"role": "user", "content": PROMPT}])
     assert f"<|im_start|>user\n{PROMPT}<|im_end|>\n<|im_start|>assistant\n" in session.text

@@ -7,7 +7,7 @@ import pytest
 from itwidgets import Engine
 from itwidgets.interventions import Ban
 from itwidgets.tree import Origin
-from tests.models import CUTTABLE, PROMPT, counted_positions, tiny_engine
+from tests.models import CUTTABLE, PROMPT, RECURRENT, counted_positions, tiny_engine
 
 
 @pytest.fixture(params=CUTTABLE)
@@ -84,14 +84,32 @@ def test_many_branches_from_one_place_share_all_before_it(engine: Engine) -> Non
     assert len(session.branches) == 11
 
 
-def test_a_cache_that_cannot_be_cut_recomputes_the_branch_and_no_more() -> None:
-    engine = tiny_engine("qwen3_next")
-    assert engine.capabilities.branches == "recomputed"
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_recurrent_model_goes_on_from_the_nearest_snapshot(kind: str) -> None:
+    engine = tiny_engine(kind, snapshot_interval=8)
+    assert engine.capabilities.branches == "snapshots"
     session = engine.session(PROMPT)
-    session.generate(max_new_tokens=20).wait()
-    before = session.prompt_length + 10
+    session.generate(max_new_tokens=40, program=Ban(sorted(engine.stop_ids))).wait()
+    tip = session.head
+    assert tip is not None
+    missing = (session.prompt_length + 30) % 8
     with counted_positions(engine.model) as counts:
-        session.force(10, 42)
-        assert sum(counts) == before + 1
-        session.generate(max_new_tokens=3).wait()
-        assert sum(counts) == before + 4
+        session.force(30, 42)
+        assert counts == [1] * (missing + 1)
+        session.generate(max_new_tokens=2).wait()
+        session.switch(tip)
+        session.generate(max_new_tokens=2).wait()
+        assert counts == [1] * (missing + 5)
+        # Where a branch has parted, another one parts for one step.
+        session.force(30, 43)
+        assert counts == [1] * (missing + 6)
+
+
+def test_what_the_snapshots_do_not_reach_passes_in_one_prefill() -> None:
+    engine = tiny_engine("qwen3_next", snapshot_interval=8)
+    session = engine.session(PROMPT)
+    session.generate(max_new_tokens=40, program=Ban(sorted(engine.stop_ids))).wait()
+    session.forget()
+    with counted_positions(engine.model) as counts:
+        session.force(30, 42)
+        assert counts == [session.prompt_length, 30, 1]

@@ -1,6 +1,8 @@
-"""Drawing: noise that is a pure function, and frequencies that are those of softmax."""
+"""Drawing: noise that is a pure function, frequencies that are those of softmax, tokens of transformers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +10,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itwidgets.interventions import check_seed, draw, gumbel_noise
+from itwidgets.interventions import (
+    GREEDY,
+    Ban,
+    Program,
+    Step,
+    Temperature,
+    check_seed,
+    draw,
+    drawing,
+    gumbel_noise,
+    sampling_program,
+)
+from itwidgets.interventions.draw import _winner_on_device
+from tests.models import tiny_model
 
 SEEDS = st.integers(0, 2**64 - 1)
 POSITIONS = st.integers(0, 10_000)
@@ -44,6 +59,101 @@ def test_the_noise_is_that_of_every_release() -> None:
         np.array([0.840081131479938, 2.101264281378111, 0.5258192041873639]),
         rtol=1e-13,
     )
+
+
+def _by_definition(scores: torch.Tensor, seed: int, position: int) -> int:
+    return int(np.argmax(scores.double().numpy() + gumbel_noise(seed, position, len(scores))))
+
+
+SCORES = st.floats(-120, 120, width=32) | st.sampled_from([0.0, -float("inf")])
+
+
+@given(st.lists(SCORES, min_size=1, max_size=300), SEEDS, POSITIONS)
+def test_the_token_is_the_argmax_of_scores_plus_noise(scores: list[float], seed: int, position: int) -> None:
+    row = torch.tensor(scores)
+    if row.isinf().all():
+        return
+    assert draw(row, seed, position) == _by_definition(row, seed, position)
+    # What other devices than the CPU do.
+    assert int(_winner_on_device(row, seed, position)) == _by_definition(row, seed, position)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.01, 1, 4, 30])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_large_vocabulary_has_the_same_winner(scale: float, dtype: torch.dtype) -> None:
+    row = (torch.randn(49_152, generator=torch.Generator().manual_seed(1)) * scale).to(dtype)
+    for seed in range(8):
+        assert draw(row, seed, 2) == _by_definition(row, seed, 2)
+
+
+def test_another_device_is_not_waited_for() -> None:
+    # Of a meta tensor no value can be had, as of a device's none without waiting.
+    scores = torch.empty(100, device="meta")
+    for program in (GREEDY, Program()):
+        token = drawing("gumbel", 0, program)(scores, 0)
+        assert (token.device.type, token.shape, token.dtype) == ("meta", (), torch.int64)
+
+
+def test_a_deterministic_program_needs_no_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(np.random, "Philox")
+    scores = torch.tensor([0.0, 2.0, 1.0, 2.0])
+    for program in (GREEDY, Ban([1]) >> GREEDY):
+        for sampling in ("gumbel", "torch"):
+            outcome = program(Step(0, [1], 1), scores)
+            expected = 1 if program is GREEDY else 3
+            assert int(drawing(sampling, 0, program)(outcome.s, 0)) == expected
+
+
+def test_only_a_program_that_ends_in_greedy_is_deterministic() -> None:
+    assert GREEDY.is_deterministic
+    assert (Temperature(0.5) >> GREEDY).is_deterministic
+    assert not (GREEDY >> Temperature(0.5)).is_deterministic
+    assert not Program().is_deterministic
+
+
+WARPERS: list[dict[str, Any]] = [
+    {"temperature": 1.0},
+    {"temperature": 0.7, "top_k": 20},
+    {"temperature": 1.5, "top_p": 0.9},
+    {"temperature": 1.1, "top_k": 100, "top_p": 0.8, "min_p": 0.02},
+]
+
+
+@pytest.mark.parametrize("seed", [0, 5, 2**63])
+@pytest.mark.parametrize("options", WARPERS, ids=str)
+def test_torch_sampling_draws_what_generate_draws(options: dict[str, Any], seed: int) -> None:
+    model: Any = tiny_model("llama")
+    ids = torch.tensor([[5, 6, 7]])
+    torch.manual_seed(seed)
+    made = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=True,
+        max_new_tokens=25,
+        output_logits=True,
+        return_dict_in_generate=True,
+        **{"top_k": 0} | options,
+    )
+    program = sampling_program(**options)
+    draw_next = drawing("torch", seed, program)
+    drawn = [
+        int(draw_next(program(Step(i, [], 0), row[0].float()).s, i)) for i, row in enumerate(made.logits)
+    ]
+    assert drawn == made.sequences[0, 3:].tolist()
+
+
+def test_each_generation_has_a_generator_of_its_own() -> None:
+    scores = torch.zeros(1000)
+    one, other = (drawing("torch", 3, Program()) for _ in range(2))
+    first = [int(one(scores, i)) for i in range(4)]
+    torch.rand(7)
+    assert [int(other(scores, i)) for i in range(4)] == first
+    assert len(set(first)) > 1
+
+
+def test_an_unknown_sampling_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^sampling is 'top', but must be one of gumbel, torch$"):
+        drawing("top", 0, Program())
 
 
 @pytest.mark.parametrize("fixed", ["seed", "position"])

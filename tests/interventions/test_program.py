@@ -46,6 +46,16 @@ def test_json_brings_the_same_program_back(program: Program) -> None:
     assert again.digest == program.digest
 
 
+@pytest.mark.parametrize(
+    "program",
+    [Program(), GREEDY, Temperature(0.7) >> TopK(5) >> TopP(0.9) >> MinP(0.1), Program((Ban([3]),))],
+)
+def test_an_unchecked_program_does_not_wait_for_the_device(program: Program) -> None:
+    # Of a meta tensor no value can be had, as of a device's none without waiting.
+    outcome = program(STEP, torch.empty(20, device="meta"), check=False)
+    assert outcome.s.shape == (20,)
+
+
 @given(PROGRAMS, PROGRAMS)
 def test_other_programs_have_other_digests(a: Program, b: Program) -> None:
     assert (a.digest == b.digest) == (a.to_json() == b.to_json())

@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "itwidgets"
 LAYERS = ("information", "interventions", "tree", "engine", "widgets", "labs")
+ROOMS = ("worker", "kv", "model", "decoding", "session", "engine", "loading")
 # Modules beside the packages that import nothing of the project, so that everything may use them.
 LEAVES = frozenset({"_errors"})
 # The measures and the operators are for scripts too, and must not take seconds to import.
@@ -45,7 +46,7 @@ def upward_imports(source: str, layer: str, package: str) -> set[str]:
 
 
 def names_at_import_time(source: str) -> set[str]:
-    """List the top-level packages that importing a module imports, TYPE_CHECKING blocks aside."""
+    """List the modules that importing a module imports, TYPE_CHECKING blocks aside."""
     names: set[str] = set()
     pending: list[ast.AST] = [ast.parse(source)]
     while pending:
@@ -56,11 +57,15 @@ def names_at_import_time(source: str) -> set[str]:
             pending.extend(node.orelse)
             continue
         if isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            names.add((node.module or "").split(".")[0])
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
         pending.extend(ast.iter_child_nodes(node))
     return names
+
+
+def packages_at_import_time(source: str) -> set[str]:
+    return {name.split(".")[0] for name in names_at_import_time(source)}
 
 
 def modules(layer: str) -> list[Path]:
@@ -75,6 +80,20 @@ def test_a_layer_imports_only_those_below_it(layer: str) -> None:
         upward = upward_imports(path.read_text(encoding="utf-8"), layer, package)
         if upward:
             offenders[str(path.relative_to(ROOT))] = sorted(upward)
+    assert offenders == {}
+
+
+def test_a_room_of_the_engine_imports_only_those_before_it() -> None:
+    offenders = {}
+    for path in modules("engine"):
+        room = path.relative_to(ROOT / "engine").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        later = tuple(f"itwidgets.engine.{name}." for name in ROOMS[ROOMS.index(room) + 1 :])
+        names = names_at_import_time(path.read_text(encoding="utf-8"))
+        upward = sorted(name for name in names if name.startswith(later))
+        if upward:
+            offenders[str(path.relative_to(ROOT))] = upward
     assert offenders == {}
 
 
@@ -93,7 +112,7 @@ def test_light_layers_import_without_transformers(layer: str) -> None:
     offenders = [
         str(path.relative_to(ROOT))
         for path in modules(layer)
-        if "transformers" in names_at_import_time(path.read_text(encoding="utf-8"))
+        if "transformers" in packages_at_import_time(path.read_text(encoding="utf-8"))
     ]
     assert offenders == []
 
@@ -130,4 +149,4 @@ def test_the_check_sees_each_way_to_write_an_import(source: str, upward: set[str
     ],
 )
 def test_the_check_sees_what_runs_at_import_time(source: str, seen: bool) -> None:
-    assert ("transformers" in names_at_import_time(source)) is seen
+    assert ("transformers" in packages_at_import_time(source)) is seen

@@ -29,6 +29,10 @@ def test_it_holds_the_bundle_and_the_type_marker(wheel_names: set[str]) -> None:
     assert expected <= wheel_names
 
 
+def test_it_holds_the_schema_of_session_files(wheel_names: set[str]) -> None:
+    assert "itwidgets/tree/session.schema.json" in wheel_names
+
+
 def test_it_holds_the_license(wheel_names: set[str]) -> None:
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel_names)
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from itwidgets.tree import COLUMNS, TOP_K, Node, Origin, StoredVocabulary, TokenTree
+from itwidgets.tree import COLUMNS, Node, Origin, Route, StoredVocabulary, TokenTree
 
 VOCABULARY = StoredVocabulary({i: bytes([65 + i]) for i in range(20)})
 FIGURES = st.floats(width=32)
@@ -171,22 +171,86 @@ def test_a_row_outside_the_table_is_refused(row: int) -> None:
 
 def test_columns_that_cannot_be_given_are_refused() -> None:
     tree = TokenTree(VOCABULARY)
-    for wrong in ("position", "probability"):
-        with pytest.raises(TypeError, match=f"no such column to give: {wrong}"):
-            tree.append(parent=-1, token_id=1, origin=Origin.PROMPT, **{wrong: 1})
+    wrong: list[dict[str, Any]] = [{"position": 1}, {"probability": 1}]
+    for values in wrong:
+        with pytest.raises(TypeError, match=f"no such column to give: {next(iter(values))}"):
+            tree.append(parent=-1, token_id=1, origin=Origin.PROMPT, **values)
     assert len(tree) == 0
     assert tree.children(-1) == ()
+
+
+def test_a_row_that_fails_leaves_nothing_behind() -> None:
+    tree = TokenTree(VOCABULARY)
+    with pytest.raises(ValueError, match="could not broadcast"):
+        tree.append(parent=-1, token_id=1, origin=Origin.FORCED, surprisal=3.0, top_ids=np.arange(3))
+    assert len(tree) == 0
+    row = tree.append(parent=-1, token_id=2, origin=Origin.PROMPT)
+    assert math.isnan(tree[row].surprisal)
+    assert (tree[row].origin, tree.children(-1)) == (Origin.PROMPT, (0,))
+
+
+def test_whole_columns_make_the_tree_that_rows_made() -> None:
+    tree = TokenTree(VOCABULARY)
+    for row in range(40):
+        tree.append(parent=row // 3 - 1, token_id=row % 20, origin=Origin.FORCED, forward=row, entropy=row)
+    columns = {column.name: tree.column(column.name).copy() for column in COLUMNS}
+    other = TokenTree.from_columns(VOCABULARY, columns)
+    columns["parent"][:] = 99
+    for one in (tree, other):
+        one.append(parent=38, token_id=3, origin=Origin.SAMPLED, forward=one.record.next_forward)
+    for column in COLUMNS:
+        np.testing.assert_array_equal(other.column(column.name), tree.column(column.name), strict=True)
+    assert [other.children(row) for row in range(-1, 41)] == [tree.children(row) for row in range(-1, 41)]
+    assert [branch.start for branch in other.branches] == [branch.start for branch in tree.branches]
+
+
+def test_columns_of_another_form_make_no_tree() -> None:
+    tree = TokenTree(VOCABULARY)
+    tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    columns = {column.name: tree.column(column.name) for column in COLUMNS}
+    with pytest.raises(ValueError, match=r"column rank has int64 of shape \(1,\), but must have int32"):
+        TokenTree.from_columns(VOCABULARY, columns | {"rank": np.array([0])})
+    with pytest.raises(ValueError, match=r"column top_ids has int32 of shape \(1,\), but must have int32 of"):
+        TokenTree.from_columns(VOCABULARY, columns | {"top_ids": np.array([0], np.int32)})
 
 
 def test_frames_carry_units_and_words() -> None:
     tree = TokenTree(VOCABULARY)
     first = tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
-    tree.append(parent=first, token_id=2, origin=Origin.SAMPLED, surprisal=2.0, top_ids=np.arange(TOP_K))
+    tree.append(parent=first, token_id=2, origin=Origin.SAMPLED, route=Route.DECODE, surprisal=2.0)
     frame = tree.to_frame()
     assert frame.index.tolist() == [0, 1]
     assert frame["token"].tolist() == ["B", "C"]
     assert frame["origin"].tolist() == ["prompt", "sampled"]
+    assert frame["route"].tolist() == ["prefill", "decode"]
     assert frame["surprisal_bits"].tolist()[1] == 2.0
     assert {"entropy_bits", "varentropy_bits2", "cost_bits", "rank", "position"} <= set(frame.columns)
     assert tree.to_frame([1])["token"].tolist() == ["C"]
     assert tree.to_frame([]).empty
+
+
+def test_a_text_and_all_its_rows_have_the_source_of_its_first_row() -> None:
+    tree = TokenTree(VOCABULARY)
+    first = tree.append(parent=-1, token_id=0, origin=Origin.PROMPT, source=[7, 8])
+    other = tree.append(parent=-1, token_id=0, origin=Origin.EDITED, source=[7])
+    plain = tree.append(parent=-1, token_id=0, origin=Origin.PROMPT)
+    end = tree.append(
+        parent=tree.append(parent=other, token_id=1, origin=Origin.FORCED), token_id=2, origin=Origin.FORCED
+    )
+    assert tree.sources == {first: [7, 8], other: [7]}
+    assert [tree.source(row) for row in (first, other, end, plain, -1)] == [[7, 8], [7], [7], None, None]
+    prompts = {Origin.PROMPT, Origin.EDITED}
+    assert tree.common_prefix([0, 1], prompts, [7, 8]) == [first]
+    assert tree.common_prefix([0, 1], prompts, [7]) == [other]
+    assert tree.common_prefix([0, 1], prompts) == [plain]
+    assert tree.common_prefix([0, 1], prompts, [9]) == []
+
+
+def test_a_source_belongs_to_the_first_token_alone() -> None:
+    tree = TokenTree(VOCABULARY)
+    row = tree.append(parent=-1, token_id=0, origin=Origin.PROMPT, source=[7])
+    with pytest.raises(
+        ValueError, match=r"parent is 0, but only the first token of a text \(-1\) has a source"
+    ):
+        tree.append(parent=row, token_id=1, origin=Origin.PROMPT, source=[7])
+    assert len(tree) == 1

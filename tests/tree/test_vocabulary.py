@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from itwidgets import Engine
 from itwidgets.tree import Vocabulary
 from tests.models import VOCABULARY_SIZE, byte_level_tokenizer, sentencepiece_tokenizer
+from tests.seq2seq import closing_tokenizer
 
 VOCABULARIES = {
     "byte-level": Vocabulary(byte_level_tokenizer(), VOCABULARY_SIZE),
@@ -81,6 +86,31 @@ def test_all_256_bytes_have_a_token_of_their_own(vocabulary: Vocabulary) -> None
 def test_ids_that_the_tokenizer_lacks_can_be_shown(vocabulary: Vocabulary) -> None:
     assert vocabulary.token_bytes(VOCABULARY_SIZE - 1) == f"<[{VOCABULARY_SIZE - 1}]>".encode()
     assert len(vocabulary) == VOCABULARY_SIZE
+
+
+def test_ids_without_a_token_are_marked(vocabulary: Vocabulary) -> None:
+    known = vocabulary.tokenizer.convert_ids_to_tokens(list(range(VOCABULARY_SIZE)))
+    assert vocabulary.undecodable.tolist() == [token is None for token in known]
+    assert 0 < vocabulary.undecodable.sum() < VOCABULARY_SIZE
+
+
+def test_gaps_between_tokens_are_marked() -> None:
+    vocabulary = Vocabulary(_with_gap(), 12)
+    assert np.flatnonzero(vocabulary.undecodable).tolist() == [2, 4, 5, 7, 8, 9, 10, 11]
+
+
+def test_a_head_narrower_than_the_tokenizer_marks_its_own_ids() -> None:
+    assert Vocabulary(_with_gap(), 3).undecodable.tolist() == [False, False, True]
+    assert not Vocabulary(byte_level_tokenizer(), 400).undecodable.any()
+
+
+def _with_gap() -> PreTrainedTokenizerFast:
+    """Make a tokenizer with the ids 0, 1 and 6, and the special token 3."""
+    tokenizer = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 6}, unk_token="a"))
+    tokenizer.add_special_tokens(["<s>"])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+    assert sorted(fast.get_vocab().values()) == [0, 1, 3, 6]
+    return fast
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -166,3 +196,10 @@ def test_every_embedded_token_has_the_bytes_that_decoding_gives(smollm: Engine) 
     ids = range(0, len(vocabulary), 37)
     decoded = [vocabulary.decode([i]) for i in ids]
     assert [vocabulary.text([i]) for i in ids] == decoded
+
+
+def test_what_a_tokenizer_puts_around_each_text() -> None:
+    bos, end = (sentencepiece_tokenizer().convert_tokens_to_ids(token) for token in ("<s>", "</s>"))
+    assert VOCABULARIES["byte-level"].frame == ([], [])
+    assert VOCABULARIES["SentencePiece"].frame == ([bos], [])
+    assert Vocabulary(closing_tokenizer(), VOCABULARY_SIZE).frame == ([], [end])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from comm.base_comm import BaseComm
 
 from itwidgets import TokenStream
-from itwidgets.tree import COLUMNS
+from itwidgets.tree import WIRE_COLUMNS
 from itwidgets.widgets.protocol import decode_slice, decode_tokens
 
 Columns = dict[str, npt.NDArray[Any]]
@@ -94,7 +94,7 @@ class FakePage:
             self.columns[name] = np.concatenate(
                 [self.columns[name], values] if self.columns.get(name) is not None else [values]
             )
-        self.tokens |= decode_tokens(buffers[len(COLUMNS) :])
+        self.tokens |= decode_tokens(buffers[len(WIRE_COLUMNS) :])
 
     # ------------------------------------------------------------ what the page does
 
@@ -149,7 +149,7 @@ def assert_same_tree(page: FakePage, viewer: TokenStream) -> None:
     tree = viewer.session.tree
     assert page.faults == []
     assert page.rows == len(tree)
-    for column in COLUMNS:
+    for column in WIRE_COLUMNS:
         np.testing.assert_array_equal(page.columns[column.name], tree.column(column.name), strict=True)
     mentioned = {int(i) for name in ("token_id", "top_ids") for i in np.unique(page.columns[name]) if i >= 0}
     assert set(page.tokens) == mentioned

@@ -92,12 +92,12 @@ def test_closing_while_generating_stops_and_raises_nothing(
         page.viewer.close()
         assert job.cancelled
         gate.open()
-        assert len(job.wait(60)) == 4
+        assert len(job.wait(60)) == 3
     assert caplog.records == []
     assert job.error is None
     # The session lives on.
     assert len(session.generate(max_new_tokens=2).wait()) == 2
-    assert len(session.new_nodes) == 6
+    assert len(session.new_nodes) == 5
 
 
 def test_closing_twice_and_late_messages_are_harmless(page: FakePage) -> None:

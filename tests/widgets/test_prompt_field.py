@@ -10,6 +10,7 @@ import pytest
 import itwidgets
 from itwidgets import Engine, Session, TokenStream
 from tests.models import PROMPT, tiny_engine
+from tests.seq2seq import OTHER, SOURCE, closing_tokenizer, seq2seq_engine
 from tests.widgets.page import FakePage
 
 Show = Callable[[TokenStream], FakePage]
@@ -113,3 +114,22 @@ def test_closing_a_viewer_stops_what_it_started_alone(engine: Engine) -> None:
     assert len(job.wait(60)) == 20 or session.has_ended
     assert not job.cancelled
     one.close()
+
+
+def test_the_field_has_the_source_text_of_a_model_with_an_encoder(show: Show) -> None:
+    engine = seq2seq_engine(tokenizer=closing_tokenizer())
+    session = engine.session(SOURCE)
+    page = show(TokenStream(session, max_new_tokens=3))
+    page.ask("snapshot")
+    page.settle()
+    assert page.state["prompt"] == SOURCE
+    page.ask("generate", prompt=SOURCE, settings=page.viewer.settings)
+    page.wait_until(lambda: len(session.new_nodes) == 3 and page.state["job"] is None)
+    assert session.tree.sources.keys() == {0}
+    page.ask("generate", prompt=OTHER, settings=page.viewer.settings)
+    page.wait_until(lambda: len(session.tree) == 8 and page.state["job"] is None)
+    assert session.source_text == f"{OTHER}</s>"
+    assert page.state["prompt"] == OTHER
+    page.ask("undo")
+    page.wait_until(lambda: page.state["prompt"] == SOURCE)
+    engine.close()

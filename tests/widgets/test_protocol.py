@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itwidgets.tree import COLUMNS, TOP_K, Origin, StoredVocabulary, TokenTree
+from itwidgets.tree import TOP_K, WIRE_COLUMNS, Origin, StoredVocabulary, TokenTree
 from itwidgets.widgets.protocol import (
     decode_slice,
     decode_tokens,
@@ -58,11 +58,11 @@ def test_slices_put_together_are_the_table(
         header, buffers = encode_slice(tree, vocabulary, first, stop, known)
         assert header == {"first": first, "count": stop - first}
         parts.append(decode_slice(header, buffers))
-        new = decode_tokens(buffers[len(COLUMNS) :])
+        new = decode_tokens(buffers[len(WIRE_COLUMNS) :])
         # No token travels twice.
         assert not new.keys() & tokens.keys()
         tokens |= new
-    for column in COLUMNS:
+    for column in WIRE_COLUMNS:
         together = np.concatenate([part[column.name] for part in parts])
         np.testing.assert_array_equal(together, tree.column(column.name), strict=True)
     assert tokens.keys() == known == {i for token, *_ in rows for i in (token, (token + 1) % 10)}
@@ -87,11 +87,11 @@ def _numbers(values: Any, dtype: Any) -> Any:
 def test_rows_of_the_fixtures_read_alike(name: str) -> None:
     message, buffers, decoded = _fixture(name)
     columns = decode_slice(message["header"], buffers)
-    assert list(columns) == list(decoded["columns"]) == [column.name for column in COLUMNS]
-    for column in COLUMNS:
+    assert list(columns) == list(decoded["columns"]) == [column.name for column in WIRE_COLUMNS]
+    for column in WIRE_COLUMNS:
         expected = _numbers(decoded["columns"][column.name], column.dtype)
         np.testing.assert_array_equal(columns[column.name], expected.reshape(columns[column.name].shape))
-    assert decode_tokens(buffers[len(COLUMNS) :]) == _tokens(decoded)
+    assert decode_tokens(buffers[len(WIRE_COLUMNS) :]) == _tokens(decoded)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "distribution"])
@@ -103,7 +103,7 @@ def test_rows_of_the_fixtures_are_written_alike(name: str) -> None:
             return int(message["header"]["count"])
 
         def column(self, name: str) -> Any:
-            (column,) = (column for column in COLUMNS if column.name == name)
+            (column,) = (column for column in WIRE_COLUMNS if column.name == name)
             values = _numbers(decoded["columns"][name], column.dtype)
             return values.reshape((-1, column.width) if column.width > 1 else -1)
 

@@ -86,7 +86,7 @@ def test_stop_ends_the_job_and_keeps_the_tokens(page: FakePage) -> None:
         page.wait_until(lambda: page.state["job"] and page.state["job"]["stopping"])
         gate.open()
         page.settle()
-    assert len(page.viewer.session.new_nodes) == 3
+    assert len(page.viewer.session.new_nodes) == 2
     assert page.state["notice"] is None
     assert_same_tree(page, page.viewer)
 

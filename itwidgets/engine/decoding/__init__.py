@@ -1,0 +1,1 @@
+"""Growing a tree: tokens that pass through the model become rows."""

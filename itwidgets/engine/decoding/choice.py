@@ -1,0 +1,86 @@
+"""How the next token is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from itwidgets.engine.decoding.figures import PendingToken, pending_drawn
+from itwidgets.interventions import Program, Step, check_whole, drawing
+from itwidgets.tree import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How tokens are chosen, and how many at most."""
+
+    recipe: Recipe
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        check_whole("max_new_tokens", self.max_new_tokens, least=1)
+        if isinstance(self.recipe.program, Program):
+            # An unknown sampling is refused before anything begins.
+            drawing(self.recipe.sampling, self.recipe.seed, self.recipe.program)
+
+    @property
+    def program(self) -> Program:
+        """What makes `q` and `s` of `p`."""
+        program = self.recipe.program
+        if isinstance(program, str):
+            raise TypeError(f"the program cannot be run, only shown: {program}")
+        return program
+
+    def choose(
+        self, scores: torch.Tensor, token_ids: Sequence[int], prompt_length: int
+    ) -> tuple[int, dict[str, Any]]:
+        """Draw one token, as the first of a generation, and compute its figures; see :class:`Chooser`."""
+        pending = Chooser(self).choose(scores, token_ids, prompt_length)
+        return pending.token_id, pending.read()
+
+
+class Chooser:
+    """Chooses the tokens of one generation, one after another."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._program = plan.program
+        self._draw = drawing(plan.recipe.sampling, plan.recipe.seed, plan.program)
+
+    def choose(self, scores: torch.Tensor, token_ids: Sequence[int], prompt_length: int) -> PendingToken:
+        """Draw the token that follows others; nothing waits for the device of the scores.
+
+        Parameters
+        ----------
+        scores
+            Raw scores of `p`, shape ``[V]``.
+        token_ids
+            All tokens before it, of which the first ``prompt_length`` are the prompt.
+        """
+        step = Step(len(token_ids) - prompt_length, tuple(token_ids), prompt_length)
+        # A copy, so that no operator can rewrite what is recorded as p.
+        outcome = self._program(step, scores.clone(), check=scores.device.type == "cpu")
+        token = self._draw(outcome.s, step.position)
+        return pending_drawn(scores, outcome, token, self._program)
+
+
+def require_numbers(figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as they are, unless the scores behind them were no numbers.
+
+    On the CPU that was looked at before; an accelerator is asked only once a token, here.
+
+    Raises
+    ------
+    FloatingPointError
+        When the model's own scores were none.
+    ValueError
+        When the program left no token to draw.
+    """
+    if math.isnan(figures["entropy"]):
+        raise FloatingPointError("the model's scores are no numbers (NaN or infinite): try another dtype")
+    if math.isnan(figures["surprisal_s"]):
+        raise ValueError("the program leaves no token to draw: at least one must stay")
+    return figures

@@ -1,0 +1,120 @@
+"""Memory: what a session holds of it, and what is done when a device has none left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TypeVar
+
+import psutil
+import torch
+
+from itwidgets.engine.kv.pool import MIB, BudgetError, Pool
+from itwidgets.engine.kv.store import BranchStore
+
+T = TypeVar("T")
+
+# Of the CPU and of MPS torch says it by a plain RuntimeError.
+_PLAIN_ERRORS = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a session holds, in bytes.
+
+    Attributes
+    ----------
+    budget
+        What keys, values and states of all sessions of the engine may take together.
+    current_branch
+        Keys, values and states of the branch that is being extended, with room to grow.
+    other_branches
+        Keys and values that only other branches have.
+    snapshots
+        States of recurrent layers, to go back to.
+    rows
+        What is kept of each token to give its distribution again.
+    sources
+        What an encoder made of source texts, with their keys and values in the decoder.
+    all_sessions
+        What counts against the budget, of all sessions of the engine.
+    on_host
+        What was moved from the device to the host's memory, of all sessions.
+    """
+
+    budget: int
+    current_branch: int
+    other_branches: int
+    snapshots: int
+    rows: int
+    sources: int
+    all_sessions: int
+    on_host: int
+
+    def __repr__(self) -> str:
+        parts = (f"{name}={nbytes / MIB:.1f} MiB" for name, nbytes in asdict(self).items())
+        return f"Memory({', '.join(parts)})"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the host, had no memory for an allocation."""
+    if isinstance(error, BudgetError):
+        return False
+    # Of the CPU and of MPS torch says it by a plain RuntimeError.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError)
+        and any(
+            words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
+        )
+    )
+
+
+def tried_twice(step: Callable[[], T], repair: Callable[[], None], store: BranchStore, pool: Pool) -> T:
+    """Run a step, and once more with everything else given up if a device has no memory for it.
+
+    Parameters
+    ----------
+    repair
+        Puts the cache back to where it was before the step.
+
+    Raises
+    ------
+    MemoryError
+        When there is no memory for it even so: what was needed, and what would fit.
+    """
+    try:
+        return step()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    repair()
+    pool.drop_all(keep=store)
+    _release_cached()
+    try:
+        return step()
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(error, store) from error
+        raise
+
+
+def _release_cached() -> None:
+    """Give the memory that torch keeps for later back to the devices."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _out_of_memory(error: BaseException, store: BranchStore) -> MemoryError:
+    length = len(store.rows)
+    per_token = store.bytes_of(1)
+    where = f"a step after {length} tokens found no memory even with all other branches dropped"
+    would = f"about {length + _free_bytes() // per_token} tokens" if per_token else "a smaller model or dtype"
+    return MemoryError(f"{where}: {would} would fit ({' '.join(str(error).split())[:200]})")
+
+
+def _free_bytes() -> int:
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,217 @@
+"""Rollouts: alternatives of one place run together, and one of them made a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, overload
+
+import torch
+
+from itwidgets.engine.decoding.batches import Batch, batch_of
+from itwidgets.engine.decoding.choice import Chooser, Plan, require_numbers
+from itwidgets.engine.decoding.figures import forced_figures
+from itwidgets.engine.decoding.generation import Branching
+from itwidgets.engine.decoding.memory import tried_twice
+from itwidgets.engine.kv.held import Segment, Snapshot
+from itwidgets.engine.worker import Job, Steps
+from itwidgets.information import best
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from itwidgets.tree import TokenTree
+
+
+@dataclass(eq=False)
+class Continuation:
+    """One alternative and what the model makes of it: beside the tree, until it is adopted.
+
+    Attributes
+    ----------
+    tree
+        The tree beside which it stands.
+    parent
+        Row of that tree after which it stands.
+    token_ids
+        The alternative itself and what follows it.
+    figures
+        Of each token, as in the columns of the tree.
+    has_ended
+        Whether the model ended its text.
+    row
+        Of its last token in the tree, once it is adopted.
+    """
+
+    tree: TokenTree
+    parent: int
+    plan: Plan
+    chooser: Chooser
+    token_ids: list[int] = field(default_factory=list)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[torch.Tensor] = field(default_factory=list)
+    has_ended: bool = False
+    row: int | None = None
+    segment: Segment | None = None
+    snapshot: Snapshot | None = None
+
+    def __repr__(self) -> str:
+        return f"Continuation({self.text!r}, rank={self.rank}, {self.surprisal:.2f} bits)"
+
+    @property
+    def text(self) -> str:
+        """Text of the alternative and of what follows it."""
+        pieces = map(self.tree.vocabulary.token_bytes, self.token_ids)
+        return b"".join(pieces).decode(errors="replace")
+
+    @property
+    def rank(self) -> int:
+        """Rank of the alternative; 1 is the most probable token."""
+        return int(self.figures[0]["rank"])
+
+    @property
+    def probability(self) -> float:
+        """Probability of the alternative itself, under `p`."""
+        return float(2.0 ** -self.figures[0]["surprisal"])
+
+    @property
+    def surprisals(self) -> list[float]:
+        """``-log2 p(x)`` of each token."""
+        return [float(figures["surprisal"]) for figures in self.figures]
+
+    @property
+    def surprisal(self) -> float:
+        """Bits of the alternative and of what follows it together."""
+        return sum(self.surprisals)
+
+
+class Rollout(Sequence[Continuation]):
+    """Continuations of one place, in the order of their alternatives.
+
+    Attributes
+    ----------
+    nbytes
+        Keys and values that they take beside the prefix that they share.
+    """
+
+    def __init__(self) -> None:
+        self.continuations: list[Continuation] = []
+        self.nbytes = 0
+
+    @overload
+    def __getitem__(self, index: int) -> Continuation: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Continuation]: ...
+    def __getitem__(self, index: int | slice) -> Continuation | list[Continuation]:
+        """Return a continuation by its place."""
+        return self.continuations[index]
+
+    def __len__(self) -> int:
+        return len(self.continuations)
+
+    def __iter__(self) -> Iterator[Continuation]:
+        return iter(self.continuations)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Rollout of {len(self)} alternatives:", *(f"  {one!r}" for one in self)])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a continuation, with units in the column names."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "rank": [one.rank for one in self],
+                "text": [one.text for one in self],
+                "probability": [one.probability for one in self],
+                "surprisal_bits": [one.surprisal for one in self],
+                "tokens": [len(one.token_ids) for one in self],
+                "has_ended": [one.has_ended for one in self],
+            }
+        )
+
+
+def roll_out(
+    branching: Branching, job: Job[Rollout], parent: int, alternatives: Sequence[int] | int, plan: Plan
+) -> Steps[Rollout]:
+    """Run given alternatives, or so many of the best, after ``parent``; the tree stays as it is."""
+    writer = branching.writer
+    branching.require_room(parent, plan.max_new_tokens)
+    scores = yield from writer.scores(parent)
+    chosen = best(scores, alternatives).tolist() if isinstance(alternatives, int) else alternatives
+    yield from writer.activate(parent)
+    rollout = job.partial = Rollout()
+    with writer.store.lent():
+        batch = batch_of(writer.runner, writer.store, len(chosen))
+        members = [Continuation(branching.tree, parent, plan, Chooser(plan)) for _ in chosen]
+        upcoming = {i: (token_id, forced_figures(scores, token_id)) for i, token_id in enumerate(chosen)}
+        try:
+            while upcoming:
+                rows = _step(branching, batch, members, upcoming)
+                rollout.continuations = members
+                yield
+                upcoming = _next(branching, members, rows)
+        finally:
+            # Of a rollout that was stopped too: what has passed through the model can be adopted.
+            _keep(branching, batch, rollout)
+    return rollout
+
+
+def _step(
+    branching: Branching,
+    batch: Batch,
+    members: Sequence[Continuation],
+    upcoming: dict[int, tuple[int, dict[str, Any]]],
+) -> dict[int, torch.Tensor]:
+    """Pass the upcoming tokens through the model; return what is kept of each member's."""
+    token_ids = [token_id for token_id, _ in upcoming.values()]
+    store, pool = branching.writer.store, branching.writer.pool
+    kept = tried_twice(lambda: batch.step(list(upcoming), token_ids), batch.repair, store, pool)
+    rows = dict(zip(upcoming, kept, strict=True))
+    for i, (token_id, figures) in upcoming.items():
+        members[i].token_ids.append(token_id)
+        members[i].figures.append(figures)
+        members[i].kept.append(rows[i])
+        members[i].has_ended = token_id in branching.stop_ids
+    return rows
+
+
+def _next(
+    branching: Branching, members: Sequence[Continuation], rows: dict[int, torch.Tensor]
+) -> dict[int, tuple[int, dict[str, Any]]]:
+    """Choose the next token of each member that goes on."""
+    going = [i for i in rows if not members[i].has_ended]
+    going = [i for i in going if len(members[i].token_ids) < members[i].plan.max_new_tokens]
+    if not going:
+        return {}
+    scores = branching.writer.runner.all_logits(torch.stack([rows[i] for i in going]))
+    upcoming = {}
+    for i, row in zip(going, scores, strict=True):
+        one = members[i]
+        text = [*branching.tree.token_ids(one.parent), *one.token_ids]
+        pending = one.chooser.choose(row, text, branching.prompt_length(one.parent))
+        upcoming[i] = pending.token_id, require_numbers(pending.read())
+    return upcoming
+
+
+def _keep(branching: Branching, batch: Batch, rollout: Rollout) -> None:
+    """Keep what the members added to the cache, for as long as there is memory for it."""
+    rollout.nbytes = batch.nbytes
+    pool = branching.writer.pool
+    for i, one in enumerate(rollout):
+        places = range(len(one.token_ids))
+        if layers := batch.layers(i):
+            one.segment = Segment({}, places, layers)
+            pool.add(one.segment)
+        if (states := batch.states(i)) is not None:
+            one.snapshot = Snapshot({}, places[-1], states)
+            pool.add(one.snapshot)
+    pool.trim(keep=branching.writer.store)
+
+
+def adopt(branching: Branching, one: Continuation) -> Steps[int]:
+    """Make a continuation a branch, without the model; return the row of its last token."""
+    if one.row is None:
+        one.row = branching.writer.adopt(one)
+    yield
+    return one.row

@@ -1,0 +1,229 @@
+"""What is held apart from the current branch: keys and values of rows, and states at rows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import MutableMapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from transformers.cache_utils import Cache, LinearAttentionLayer
+
+Layers = list[tuple[torch.Tensor, torch.Tensor]]
+"""Keys and values of each layer, ``[1, heads, rows, dim]``."""
+
+
+class Segment:
+    """Keys and values of consecutive rows of a path, in memory of their own.
+
+    Parameters
+    ----------
+    index
+        Says of each row in which segment it is held, and at which place there; it is kept up to date.
+    rows
+        The rows, in order.
+    layers
+        Their keys and values.
+    """
+
+    used = 0
+    is_lent = False
+
+    def __init__(
+        self, index: MutableMapping[int, tuple[Segment, int]], rows: Sequence[int], layers: Layers
+    ) -> None:
+        self._index = index
+        self._rows = list(rows)
+        self.layers = layers
+        self.on_host = False
+        for offset, row in enumerate(self._rows):
+            index[row] = (self, offset)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all layers."""
+        return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+
+    def move_to_host(self) -> None:
+        """Keep the content, in the host's memory."""
+        self.layers = [(keys.cpu(), values.cpu()) for keys, values in self.layers]
+        self.on_host = True
+
+    def drop(self) -> None:
+        """Give the content up."""
+        for row in self._rows:
+            if self._index.get(row, (None,))[0] is self:
+                del self._index[row]
+        self.layers = []
+
+
+class Snapshot:
+    """The states of a model after a row.
+
+    Parameters
+    ----------
+    index
+        Says of each row which snapshot stands at it; it is kept up to date.
+    """
+
+    used = 0
+    on_host = False
+    is_lent = False
+
+    def __init__(self, index: MutableMapping[int, Snapshot], row: int, content: Any) -> None:
+        self._index = index
+        self._row = row
+        self.content = content
+        self.nbytes = _nbytes(content)
+        index[row] = self
+
+    def move_to_host(self) -> None:
+        """Keep the content, in the host's memory: restoring it copies it back into place."""
+        if not isinstance(self.content, list):
+            # A whole cache of an unknown kind knows its devices itself.
+            self.drop()
+            return
+        self.content = [[_on_host(states) for states in layer] for layer in self.content]
+        self.on_host = True
+
+    def drop(self) -> None:
+        """Give the content up."""
+        if self._index.get(self._row) is self:
+            del self._index[self._row]
+        self.content = None
+
+
+class States(Protocol):
+    """The part of a cache that cannot be cut: taken and put back as a whole."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the states in use."""
+        ...
+
+    def take(self) -> Any:
+        """Return a copy of the states."""
+        ...
+
+    def put_back(self, content: Any) -> None:
+        """Make the states those of a copy; it can be used again."""
+        ...
+
+    def reset(self) -> None:
+        """Start from nothing."""
+        ...
+
+    def release(self) -> None:
+        """Start from nothing, and give the memory back."""
+        ...
+
+
+class LayerStates:
+    """States of recurrent and convolution layers."""
+
+    def __init__(self, layers: Sequence[LinearAttentionLayer]) -> None:
+        self._layers = layers
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the states in use."""
+        return _nbytes([[layer.conv_states, layer.recurrent_states] for layer in self._layers])
+
+    def take(self) -> Any:
+        """Return a copy of the states."""
+        return [
+            [(_clone(layer.conv_states[i]), _clone(layer.recurrent_states[i])) for i in layer.conv_states]
+            for layer in self._layers
+        ]
+
+    def put_back(self, content: Any) -> None:
+        """Make the states those of a copy; it can be used again."""
+        for layer, states in zip(self._layers, content, strict=True):
+            for i, (conv, recurrent) in enumerate(states):
+                _put(layer.conv_states, layer.is_conv_states_initialized, i, conv, layer.device)
+                _put(
+                    layer.recurrent_states, layer.is_recurrent_states_initialized, i, recurrent, layer.device
+                )
+                layer.has_previous_state[i] = True
+
+    def reset(self) -> None:
+        """Start from nothing."""
+        for layer in self._layers:
+            LinearAttentionLayer.reset(layer)
+
+    def release(self) -> None:
+        """Start from nothing, and give the memory back."""
+        for layer in self._layers:
+            for i in layer.conv_states:
+                layer.conv_states[i] = layer.recurrent_states[i] = None
+                layer.is_conv_states_initialized[i] = layer.is_recurrent_states_initialized[i] = False
+                layer.has_previous_state[i] = False
+
+
+class WholeCache:
+    """A cache of a kind that is not known here, copied whole."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._empty = copy.deepcopy(cache.__dict__)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the cache."""
+        return _nbytes(self._cache)
+
+    def take(self) -> Any:
+        """Return a copy of the cache."""
+        return copy.deepcopy(self._cache.__dict__)
+
+    def put_back(self, content: Any) -> None:
+        """Make the cache that of a copy; it can be used again."""
+        self._cache.__dict__.update(copy.deepcopy(content))
+
+    def reset(self) -> None:
+        """Start from nothing."""
+        self.put_back(self._empty)
+
+    def release(self) -> None:
+        """Start from nothing, which gives the memory back."""
+        self.reset()
+
+
+def _put(
+    states: dict[int, torch.Tensor | None],
+    is_initialized: dict[int, bool],
+    index: int,
+    saved: torch.Tensor | None,
+    device: torch.device | None,
+) -> None:
+    state = states[index]
+    if saved is None:
+        return
+    if state is not None:
+        # In place: the tensors may be known to a compiled graph by their address.
+        state.copy_(saved)
+        return
+    states[index] = torch.empty_like(saved, device=device).copy_(saved)
+    is_initialized[index] = True
+
+
+def _clone(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    return None if tensor is None else tensor.clone()
+
+
+def _tensors(content: Any) -> list[torch.Tensor]:
+    if isinstance(content, torch.Tensor):
+        return [content]
+    if isinstance(content, dict):
+        return _tensors(list(content.values()))
+    if isinstance(content, (list, tuple)):
+        return [tensor for part in content for tensor in _tensors(part)]
+    return _tensors(vars(content)) if hasattr(content, "__dict__") else []
+
+
+def _nbytes(content: Any) -> int:
+    return sum(tensor.nbytes for tensor in _tensors(content))
+
+
+def _on_host(states: Sequence[torch.Tensor | None]) -> tuple[torch.Tensor | None, ...]:
+    return tuple(None if state is None else state.cpu() for state in states)

@@ -1,0 +1,302 @@
+"""Keys and values of a token tree: which rows they are held for, and how a branch is made current."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from transformers.cache_utils import Cache, LinearAttentionLayer
+
+from itwidgets.engine.kv.held import Layers, LayerStates, Segment, Snapshot, States, WholeCache
+from itwidgets.engine.kv.layers import GrowingLayer, is_known
+from itwidgets.engine.kv.pool import BudgetError, Pool
+
+_BLOCK = 64
+"""Rows that are copied out together before they are written over."""
+
+_NO_ROW = -1
+_TORN = -2
+
+
+class BranchStore:
+    """The cache of one tree: it holds the current branch, and copies of what other branches do not share.
+
+    Places of the buffers behind the current length keep the rows of the branch that was left, until they
+    are written over. So forcing a token in the middle of a long text copies nothing but the block that
+    the new branch grows into, and going back to a branch copies only what it lost.
+
+    Attributes
+    ----------
+    cache
+        For the model's forward calls.
+    used, on_host, is_lent
+        For the pool, which may drop the buffers of a session that rests, unless they are lent.
+    """
+
+    on_host = False
+    used = 0
+    is_lent = False
+
+    def __init__(self, config: Any, cache: Cache, pool: Pool, snapshot_interval: int) -> None:
+        self.cache = cache
+        self._pool = pool
+        self._interval = snapshot_interval
+        self._growing = [layer for layer in self.cache.layers if isinstance(layer, GrowingLayer)]
+        self._states = self._find_states(config)
+        self._slots: list[int] = []
+        self._length = 0
+        self._held: dict[int, tuple[Segment, int]] = {}
+        self._snapshots: dict[int, Snapshot] = {}
+        self._live = _NO_ROW
+        pool.add(self)
+
+    def _find_states(self, config: Any) -> States | None:
+        if not is_known(config):
+            return WholeCache(self.cache)
+        layers = [layer for layer in self.cache.layers if isinstance(layer, LinearAttentionLayer)]
+        return LayerStates(layers) if layers else None
+
+    # ---------------------------------------------------------------- the current branch
+
+    @property
+    def rows(self) -> list[int]:
+        """Rows of the current branch, whose keys and values the cache holds."""
+        return self._slots[: self._length]
+
+    def stands_at(self, row: int) -> bool:
+        """Whether the next token that passes through the model would follow ``row``."""
+        last = self._slots[self._length - 1] if self._length else _NO_ROW
+        return last == row and (self._states is None or self._live == row)
+
+    def activate(self, path: Sequence[int]) -> int:
+        """Make the cache hold the longest prefix of ``path`` that is known; return its length."""
+        self._pool.touch(self)
+        self.mark()
+        length = self._restore_keys(path[: self._deepest_state(path, len(path))])
+        length = self._deepest_state(path, length)
+        self._restore_state(path[length - 1] if length else _NO_ROW)
+        self._slots[:length] = path[:length]
+        self._cut(length)
+        return length
+
+    def reserve(self, count: int, again: Sequence[int] = ()) -> None:
+        """Make room behind the current branch for tokens that will pass through the model next.
+
+        Parameters
+        ----------
+        again
+            Rows that pass again: what the buffers hold of them need not be kept.
+
+        Raises
+        ------
+        BudgetError
+            When the branch alone would not fit; nothing has changed then.
+        """
+        stop = self._length + count
+        self._grow(stop)
+        self._vacate(self._length, stop, again)
+
+    def commit(self, rows: Sequence[int]) -> None:
+        """Say which rows the states belong to that the last forward call appended."""
+        self._slots[self._length : self._length + len(rows)] = rows
+        before, self._length = self._length, self._length + len(rows)
+        self._live = rows[-1]
+        if len(rows) > 1 or before // self._interval < self._length // self._interval:
+            self.mark()
+
+    def rollback(self) -> None:
+        """Forget what a torn forward call may have appended since the last commit."""
+        self._live = _TORN
+        self._cut(self._length)
+
+    def mark(self) -> None:
+        """Take a snapshot where the cache stands, unless keys and values say it all or there is one."""
+        if self._states is None or self._live < 0 or self._live in self._snapshots:
+            return
+        self._pool.add(Snapshot(self._snapshots, self._live, self._states.take()))
+        self._pool.trim(keep=self)
+
+    def _cut(self, length: int) -> None:
+        self._length = length
+        for layer in self._growing:
+            layer.length = length
+
+    # ---------------------------------------------------------------- lending
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Leave the current branch as it is while someone writes behind it."""
+        self.is_lent = True
+        try:
+            yield
+        finally:
+            self.is_lent = False
+            self._cut(self._length)
+
+    def lengthen(self, extra: int, count: int) -> None:
+        """Make room for ``count`` tokens more behind ``extra`` that were written behind the branch."""
+        start = self._length + extra
+        self._grow(start + count)
+        self._vacate(start, start + count)
+        for layer in self._growing:
+            layer.length = start
+
+    def gathered(self, places: Sequence[int]) -> Layers:
+        """Copy the keys and values that stand at some places of the buffers."""
+        return [layer.gather(places) for layer in self._growing]
+
+    def bytes_of(self, tokens: int) -> int:
+        """Bytes of the keys and values of so many tokens."""
+        return sum(layer.token_bytes for layer in self._growing) * tokens
+
+    # ---------------------------------------------------------------- other branches
+
+    def adopt(self, rows: Sequence[int], segment: Segment | None, snapshot: Snapshot | None) -> None:
+        """Hold for rows what was computed for them beside this cache, if it is still there."""
+        if segment is not None and segment.layers:
+            mine = Segment(self._held, rows, segment.layers)
+            mine.on_host = segment.on_host
+            self._pool.add(mine)
+        if snapshot is not None and snapshot.content is not None:
+            last = Snapshot(self._snapshots, rows[-1], snapshot.content)
+            last.on_host = snapshot.on_host
+            self._pool.add(last)
+
+    def discard(self, rows: Sequence[int]) -> None:
+        """Give up the copies that are held of some rows, and the states at them."""
+        for row in rows:
+            self._held.pop(row, None)
+            self._snapshots.pop(row, None)
+
+    def forget(self) -> None:
+        """Give up all that can be computed again."""
+        self.drop()
+        self._held.clear()
+        self._snapshots.clear()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the buffers of the current branch."""
+        states = self._states.nbytes if self._states else 0
+        return states + sum(layer.nbytes for layer in self._growing)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of keys and values of other branches."""
+        return sum(segment.nbytes for segment in {segment for segment, _ in self._held.values()})
+
+    @property
+    def snapshot_bytes(self) -> int:
+        """Bytes of states."""
+        return sum(snapshot.nbytes for snapshot in self._snapshots.values())
+
+    def move_to_host(self) -> None:
+        """Keep what the buffers hold as copies in the host's memory, and give the buffers back."""
+        for first, last in self._runs(0, len(self._slots), set()):
+            layers = [layer.view(first, last) for layer in self._growing]
+            segment = Segment(self._held, self._slots[first:last], layers)
+            segment.move_to_host()
+            self._pool.add(segment)
+        self.drop()
+
+    def drop(self) -> None:
+        """Give the buffers back; the branch will have to be restored or to pass through the model again."""
+        self.mark()
+        self._slots.clear()
+        for layer in self._growing:
+            layer.reset()
+        if self._states is not None:
+            self._states.release()
+        self._length = 0
+        self._live = _NO_ROW
+
+    # ---------------------------------------------------------------- keys and values
+
+    def _restore_keys(self, path: Sequence[int]) -> int:
+        """Bring keys and values of ``path`` into place, as far as they are held; return how far."""
+        if not self._growing:
+            return len(path)
+        place = 0
+        while place < len(path):
+            if place < len(self._slots) and self._slots[place] == path[place]:
+                place += 1
+            elif path[place] in self._held:
+                place += self._copy_in(path, place)
+            else:
+                break
+        return place
+
+    def _copy_in(self, path: Sequence[int], place: int) -> int:
+        """Copy rows that lie side by side in one segment into the buffers; return how many."""
+        segment, offset = self._held[path[place]]
+        count = 1
+        while place + count < len(path) and self._held.get(path[place + count]) == (segment, offset + count):
+            count += 1
+        # Held here: the pool may drop the segment while it makes room for the copy.
+        layers = segment.layers
+        self._pool.touch(segment)
+        self._grow(place + count)
+        self._vacate(place, place + count)
+        for layer, (keys, values) in zip(self._growing, layers, strict=True):
+            layer.write(place, keys[:, :, offset : offset + count], values[:, :, offset : offset + count])
+        self._slots[place : place + count] = path[place : place + count]
+        return count
+
+    def _grow(self, needed: int) -> None:
+        capacity = min((layer.capacity for layer in self._growing), default=needed)
+        if needed <= capacity:
+            self._pool.make_room(0, keep=self)
+            return
+        # Before the first forward call no one knows what a token takes, and this is nothing.
+        try:
+            larger = max(needed, 2 * capacity)
+            self._pool.make_room(self.bytes_of(larger - capacity), keep=self)
+        except BudgetError:
+            larger = needed
+            self._pool.make_room(self.bytes_of(larger - capacity), keep=self)
+        for layer in self._growing:
+            layer.grow(larger)
+
+    def _vacate(self, start: int, stop: int, again: Sequence[int] = ()) -> None:
+        """Copy out what stands at places that will be written over, if it is held nowhere else."""
+        end = min(-(-stop // _BLOCK) * _BLOCK, len(self._slots))
+        for first, last in self._runs(start, end, set(again)):
+            layers = [layer.copy(first, last) for layer in self._growing]
+            self._pool.add(Segment(self._held, self._slots[first:last], layers))
+            self._pool.trim(keep=self)
+        last = min(stop, len(self._slots))
+        self._slots[start:last] = [_NO_ROW] * (last - start)
+
+    def _runs(self, start: int, stop: int, again: Container[int]) -> Iterator[tuple[int, int]]:
+        """Stretches of places whose rows are held in the buffers alone."""
+        places = range(start, stop)
+        for is_free, run in itertools.groupby(places, key=lambda place: self._is_free(place, again)):
+            if not is_free:
+                found = list(run)
+                yield found[0], found[-1] + 1
+
+    def _is_free(self, place: int, again: Container[int]) -> bool:
+        row = self._slots[place]
+        return row == _NO_ROW or row in self._held or row in again
+
+    # ---------------------------------------------------------------- states
+
+    def _deepest_state(self, path: Sequence[int], limit: int) -> int:
+        """How many rows of ``path``, at most ``limit``, lead to a state that is held."""
+        if self._states is None:
+            return limit
+        while limit and path[limit - 1] != self._live and path[limit - 1] not in self._snapshots:
+            limit -= 1
+        return limit
+
+    def _restore_state(self, row: int) -> None:
+        if self._states is None or row == self._live:
+            return
+        if row == _NO_ROW:
+            self._states.reset()
+        else:
+            self._pool.touch(self._snapshots[row])
+            self._states.put_back(self._snapshots[row].content)
+        self._live = row

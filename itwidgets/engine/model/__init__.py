@@ -1,0 +1,1 @@
+"""The model: forward calls, the output head, and what makes them fast."""

@@ -1,0 +1,86 @@
+"""Chooses by which route tokens pass through a model: its own code, packed linear layers, or a fused step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+import psutil
+import torch
+
+from itwidgets.engine.model.fused import FusedStep, can_be_fused
+from itwidgets.engine.model.packed import PackedLinears, Packs, can_be_packed
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_ROOM = 0.5
+"""Of the memory that is free when a model is first run: what copies of its weights may take."""
+
+PLAIN, PACKED, FUSED, COMPILED = "plain", "packed", "fused", "compiled"
+
+
+class Routes:
+    """The ways by which tokens may pass through a model.
+
+    ``"plain"``
+        The model's own code.
+    ``"packed"``
+        The same, while linear layers multiply with copies of their weights that suit the processor.
+    ``"fused"``
+        A step with few operations, for families that it knows; see :mod:`~.fused`.
+
+    Each later one is taken where it pays and where nobody has put anything of their own into the
+    model; the earlier ones are always there.
+
+    Parameters
+    ----------
+    model
+        The model; nothing in it is changed, except for the time of a call, and then put back.
+    agrees
+        Says whether a fused step gives what the model's own code gives.
+    """
+
+    def __init__(self, model: PreTrainedModel, agrees: Callable[[FusedStep], bool]) -> None:
+        self._model = model
+        self._packs = Packs(int(_ROOM * psutil.virtual_memory().available))
+        self._linears: PackedLinears | None = None
+        self._head: PackedLinears | None = None
+        self._fused: FusedStep | None = None
+        if can_be_fused(model.base_model):
+            fused = FusedStep(model.base_model, self._packs.get)
+            self._fused = fused if agrees(fused) else None
+
+    def prepare(self) -> str:
+        """Pack the weights, if that has not been done, and return the route that will be taken."""
+        with torch.inference_mode(), self.head():
+            if self.fused() is not None:
+                return FUSED
+            with self.linears() as packed:
+                return PACKED if packed else PLAIN
+
+    def fused(self) -> FusedStep | None:
+        """Return the fused step, if it can be taken now."""
+        if self._fused is None or torch.is_grad_enabled() or not self._fused.is_faithful():
+            return None
+        self._packs.update()
+        return self._fused
+
+    def linears(self) -> AbstractContextManager[bool]:
+        """Let all linear layers multiply with their packs until the end of the ``with``."""
+        if self._linears is None:
+            self._linears = PackedLinears(self._packs, list(filter(can_be_packed, self._model.modules())))
+        return self._in_place(self._linears)
+
+    def head(self) -> AbstractContextManager[bool]:
+        """Let the output head multiply with its pack until the end of the ``with``."""
+        if self._head is None:
+            self._head = PackedLinears(
+                self._packs, list(filter(can_be_packed, [self._model.get_output_embeddings()]))
+            )
+        return self._in_place(self._head)
+
+    def _in_place(self, linears: PackedLinears) -> AbstractContextManager[bool]:
+        # A product with a copy gives no gradients.
+        return linears.in_place() if linears and not torch.is_grad_enabled() else nullcontext(False)

@@ -1,0 +1,1 @@
+"""Sessions: what a user holds of a token tree."""

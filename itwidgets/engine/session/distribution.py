@@ -1,0 +1,128 @@
+"""The distribution that a token was drawn from, whole."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from itwidgets.information import entropy, varentropy
+from itwidgets.tree import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Alternative(NamedTuple):
+    """A token that might come, with its rank (1 is the best), probability and surprisal in bits."""
+
+    rank: int
+    token_id: int
+    text: str
+    probability: float
+    surprisal: float
+
+
+class Distribution:
+    """`p` at one place of a text, exact over the whole vocabulary.
+
+    Parameters
+    ----------
+    log_probs
+        Natural log-probabilities, float64, shape ``[V]``.
+    vocabulary
+        Finds tokens by their text.
+    """
+
+    def __init__(self, log_probs: npt.NDArray[np.float64], vocabulary: Vocabulary) -> None:
+        self.log_probs = log_probs
+        self.vocabulary = vocabulary
+
+    def __len__(self) -> int:
+        return len(self.log_probs)
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{a.text!r} {a.probability:.3f}" for a in self.top(3))
+        return f"Distribution({best}, ...; entropy {self.entropy:.2f} bits over {len(self)} tokens)"
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64]:
+        """Token ids from the most to the least probable; of tokens that tie, the lower id first."""
+        return np.argsort(-self.log_probs, kind="stable")
+
+    @cached_property
+    def entropy(self) -> float:
+        """Shannon entropy in bits."""
+        return float(entropy(self.log_probs))
+
+    @cached_property
+    def varentropy(self) -> float:
+        """Varentropy in bits²."""
+        return float(varentropy(self.log_probs))
+
+    @cached_property
+    def undecodable(self) -> float:
+        """Probability of all ids that stand for no token: padding of the output head, and gaps.
+
+        Exactly 0 where every id is a token.
+
+        Examples
+        --------
+        >>> session.distribution(0).undecodable
+        0.0
+        """
+        return float(np.exp(self.log_probs[self.vocabulary.undecodable]).sum())
+
+    def probability(self, token: int | str) -> float:
+        """Probability of a token, given by id or by its text."""
+        return math.exp(self.log_probs[self.vocabulary.token_id(token)])
+
+    def surprisal(self, token: int | str) -> float:
+        """``-log2 p`` of a token, given by id or by its text."""
+        return float(-self.log_probs[self.vocabulary.token_id(token)] / math.log(2))
+
+    def rank(self, token: int | str) -> int:
+        """1 + how many tokens are more probable than this one."""
+        return int(self.ranks(np.array([self.vocabulary.token_id(token)]))[0])
+
+    def ranks(self, token_ids: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """Ranks of several tokens; tokens that tie share the better rank."""
+        descending = -self.log_probs[self.order]
+        above: npt.NDArray[np.int64] = np.searchsorted(descending, -self.log_probs[token_ids], side="left")
+        return 1 + above
+
+    def top(self, k: int = 10) -> list[Alternative]:
+        """Return the `k` most probable tokens, best first."""
+        return self._alternatives(self.order[:k])
+
+    def search(self, query: str) -> list[Alternative]:
+        """All tokens whose text contains ``query``, best first; upper and lower case alike."""
+        return self._alternatives(self.found(query))
+
+    def found(self, query: str) -> npt.NDArray[np.int64]:
+        """Ids of the tokens that :meth:`search` finds, best first."""
+        ids = np.array(self.vocabulary.search(query), dtype=np.int64)
+        return ids[np.argsort(-self.log_probs[ids], kind="stable")]
+
+    def _alternatives(self, token_ids: npt.NDArray[np.integer]) -> list[Alternative]:
+        return [
+            Alternative(
+                int(rank),
+                int(token_id),
+                self.vocabulary.token_bytes(int(token_id)).decode(errors="replace"),
+                math.exp(self.log_probs[token_id]),
+                float(-self.log_probs[token_id] / math.log(2)),
+            )
+            for rank, token_id in zip(self.ranks(token_ids), token_ids, strict=True)
+        ]
+
+    def to_frame(self, k: int | None = None) -> pd.DataFrame:
+        """Return the `k` most probable tokens, or all, as a table indexed by rank."""
+        import pandas as pd
+
+        rows = self._alternatives(self.order[:k])
+        columns = ["rank", "token_id", "token", "probability", "surprisal_bits"]
+        return pd.DataFrame(rows, columns=columns).set_index("rank")

@@ -1,0 +1,296 @@
+"""A session: one prompt's token tree on an engine, and what a user does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import TypeVar
+
+from itwidgets.engine.decoding.choice import Plan
+from itwidgets.engine.decoding.generation import Generation
+from itwidgets.engine.decoding.memory import Memory
+from itwidgets.engine.decoding.rollout import Continuation, Rollout
+from itwidgets.engine.session.distribution import Distribution
+from itwidgets.engine.session.growing import GrowingTree
+from itwidgets.engine.session.replay import Replay, start_replay
+from itwidgets.engine.worker import Job, Steps
+from itwidgets.information import log_probabilities
+from itwidgets.interventions import GREEDY, Operator, Program, check_whole
+from itwidgets.tree import Branch, Node, Recipe
+from itwidgets.tree.files import SavedSession, save_session
+
+T = TypeVar("T")
+
+
+class Session(GrowingTree):
+    """The token tree of one prompt, and what grows it.
+
+    Made by :meth:`Engine.session <itwidgets.engine.Engine.session>` and :func:`itwidgets.open`.
+
+    Positions count the *new* tokens of the current branch: 0 is the first after the prompt, -1 the
+    last one made, and the number of new tokens is the place of the next one. Prompt tokens are reached
+    through nodes.
+
+    Attributes
+    ----------
+    tree : TokenTree
+        All tokens ever made; it only grows.
+    read_only : str or None
+        Why the session cannot go on, if it cannot.
+    """
+
+    # ---------------------------------------------------------------- reading
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the whole tree to one JSON file, which :func:`itwidgets.open` reads."""
+        save_session(path, SavedSession(self.tree, self._history.head, self.identity))
+
+    # ---------------------------------------------------------------- growing
+
+    def generate(
+        self,
+        max_new_tokens: int = 20,
+        *,
+        program: Program | Operator | None = None,
+        seed: int = 0,
+        sampling: str = "gumbel",
+    ) -> Generation:
+        """Continue from the head; the tokens stream while the job runs.
+
+        Parameters
+        ----------
+        max_new_tokens
+            The model may end its text before.
+        program
+            Interventions and sampler stages; ``None`` is greedy decoding.
+        seed
+            Of the noise that sampling uses: the same seed gives the same draws at the same positions.
+        sampling
+            ``"gumbel"``: noise that depends on seed, position and token alone, whatever else happened.
+            ``"torch"``: the draws of transformers' ``generate`` after ``torch.manual_seed(seed)``.
+
+        Returns
+        -------
+        Generation
+            Iterate it for each node as it is made, ``wait()`` for all, or ``cancel()`` it.
+
+        Examples
+        --------
+        >>> for node in session.generate(max_new_tokens=2):
+        ...     print(repr(node.text), round(node.surprisal, 2))
+        ' Paris' 0.37
+        '.' 0.55
+        """
+        return self.grow(None, [], _plan(program, seed, sampling, max_new_tokens))
+
+    def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Node:
+        """Put other tokens at a place: a new branch, to which the head moves. The old one stays.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or a node of any branch to be replaced.
+        tokens
+            A token id, several, or any text of one or more tokens.
+
+        Returns
+        -------
+        Node
+            The last forced token.
+
+        Examples
+        --------
+        >>> node = session.force(0, " London")
+        >>> node.rank, round(node.cost, 2)
+        (3, 6.33)
+        """
+        token_ids = self.engine.vocabulary.token_ids(tokens)
+        return self.grow(self.parent_of(position), token_ids, None).wait()[-1]
+
+    def rollout(
+        self,
+        position: int | Node,
+        k: int = 5,
+        max_new_tokens: int = 12,
+        *,
+        tokens: Sequence[int | str] | None = None,
+        program: Program | Operator | None = None,
+        seed: int = 0,
+        sampling: str = "gumbel",
+    ) -> Rollout:
+        """Run alternatives of one place together, from the prefix that they share. The tree stays as it is.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or its end, or a node of any branch.
+        k
+            How many of the most probable tokens to run.
+        max_new_tokens
+            Of each continuation, the alternative included.
+        tokens
+            The alternatives, by id or by text of one token, in place of the `k` best.
+        program, seed, sampling
+            As in :meth:`generate`, for what follows the alternatives; all share their noise.
+
+        Returns
+        -------
+        Rollout
+            One :class:`Continuation` an alternative; :meth:`adopt` makes any of them a branch.
+
+        Raises
+        ------
+        ContextFullError
+            When the continuations would go past the model's context.
+
+        Examples
+        --------
+        >>> session.rollout(0, k=2, max_new_tokens=2)
+        Rollout of 2 alternatives:
+          Continuation(' Paris.', rank=1, 0.92 bits)
+          Continuation(' the capital', rank=2, 4.38 bits)
+        """
+        return self.start_rollout(
+            position, k, max_new_tokens, tokens=tokens, program=program, seed=seed, sampling=sampling
+        ).wait()
+
+    def start_rollout(
+        self,
+        position: int | Node,
+        k: int = 5,
+        max_new_tokens: int = 12,
+        *,
+        tokens: Sequence[int | str] | None = None,
+        program: Program | Operator | None = None,
+        seed: int = 0,
+        sampling: str = "gumbel",
+    ) -> Job[Rollout]:
+        """Start :meth:`rollout` and return its job at once; what a stopped one has made is its result."""
+        check_whole("k", k, least=1)
+        vocabulary = self.engine.vocabulary
+        alternatives = k if tokens is None else [vocabulary.token_id(token) for token in tokens]
+        if alternatives == []:
+            raise ValueError("tokens is empty, but a rollout needs at least one alternative")
+        return self.roll_out(
+            self.parent_of(position), alternatives, _plan(program, seed, sampling, max_new_tokens)
+        )
+
+    def adopt(self, continuation: Continuation) -> Node:
+        """Make a continuation of a rollout a branch, without the model; the head moves to its end.
+
+        Examples
+        --------
+        >>> node = session.adopt(session.rollout(0, k=3, max_new_tokens=2)[2])
+        >>> session.new_text, node.parent.origin.word
+        (' London.', 'forced')
+        """
+        if continuation.tree is not self.tree:
+            raise ValueError(f"{continuation!r} belongs to another session: give one of this session's own")
+        return self.add_branch(continuation).wait()[-1]
+
+    def distribution(self, position: int | Node) -> Distribution:
+        """`p` at a place, exact over the whole vocabulary.
+
+        Parameters
+        ----------
+        position
+            Of a new token on the current branch, or its end for the token that would come next, or a
+            node of any branch: what that token was drawn from.
+
+        Examples
+        --------
+        >>> round(session.distribution(0).entropy, 2)
+        2.14
+        """
+        return self.distribution_after(self.parent_of(position))
+
+    def distribution_after(self, row: int) -> Distribution:
+        """`p` of the token that follows a row of the tree."""
+        return self.read_distribution(row).wait()
+
+    def read_distribution(self, row: int) -> Job[Distribution]:
+        """Start the job that computes `p` after a row: at once where it is held, else after other jobs."""
+        if row < 0:
+            raise ValueError("the first token of a text has no context, so there is no distribution to show")
+        row = self.tree[row].row
+        vocabulary = self.engine.vocabulary
+
+        def body(job: Job[Distribution]) -> Steps[Distribution]:
+            scores = yield from self._branching.writer.scores(row)
+            return Distribution(log_probabilities(scores).cpu().numpy(), vocabulary)
+
+        lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
+        return self._submit(lane, Job("distribution", body))
+
+    def replay(self) -> Replay:
+        """Make all tokens again, call by call and in a tree of their own, and compare every figure.
+
+        What was computed by one and the same path must come out to the bit; what came from a rollout, or
+        from another dtype, device or version, within a tolerance.
+
+        Raises
+        ------
+        ValueError
+            When the record does not say how the tokens were made.
+
+        Examples
+        --------
+        >>> session.replay()
+        <Replay: all 5 rows came out again, 5 to the bit>
+        """
+        return start_replay(self.engine, self.tree, self.identity.adapter).wait()
+
+    # ---------------------------------------------------------------- memory
+
+    def memory(self) -> Memory:
+        """Return what the session holds, in bytes.
+
+        Examples
+        --------
+        >>> session.memory().rows  # a hidden state of 576 numbers a token
+        11520
+        """
+        return self._on_worker("memory", self._branching.writer.memory)
+
+    def forget(self) -> None:
+        """Give up all keys and values; they are computed again when they are needed. No token is lost."""
+        self._on_worker("forget", self._branching.writer.forget)
+
+    def _on_worker(self, kind: str, action: Callable[[], T]) -> T:
+        """Run a short action on the engine's thread, which owns what it is about."""
+
+        def body(_: Job[T]) -> Steps[T]:
+            yield
+            return action()
+
+        return self._submit(("read", self.id), Job(kind, body)).wait()
+
+    # ---------------------------------------------------------------- moving
+
+    def switch(self, to: Node | Branch) -> Node:
+        """Move the head to a node, or to the end of a branch; nothing is computed."""
+        node = to.tip if isinstance(to, Branch) else to
+        self._require_own(node)
+        self._require_idle("switch branches")
+        self._history.move(node.row)
+        self._notify()
+        return node
+
+    def undo(self) -> Node | None:
+        """Move the head back to where it was before the last move; no token is lost."""
+        self._require_idle("undo")
+        self._history.undo()
+        self._notify()
+        return self.head
+
+    def redo(self) -> Node | None:
+        """Take back an undo."""
+        self._require_idle("redo")
+        self._history.redo()
+        self._notify()
+        return self.head
+
+
+def _plan(program: Program | Operator | None, seed: int, sampling: str, max_new_tokens: int) -> Plan:
+    chosen = GREEDY if program is None else Program() >> program
+    return Plan(Recipe(chosen, seed, sampling), max_new_tokens)

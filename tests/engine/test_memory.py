@@ -1,0 +1,201 @@
+"""The budget for keys and values: what goes first, what is said, and that nothing is lost by it."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from itwidgets import Engine
+from itwidgets.engine import BudgetError
+from itwidgets.engine.kv.pool import Budget
+from itwidgets.interventions import Ban
+from tests.models import PROMPT, counted_positions, fresh_logits, tiny_engine
+
+# Two layers of two heads of eight numbers, keys and values, in float32.
+A_TOKEN = 2 * 2 * 8 * 2 * 4
+FIRST_BUFFER = 256 * A_TOKEN
+
+
+def grown(engine: Engine, count: int, prompt: Any = PROMPT) -> Any:
+    session = engine.session(prompt)
+    session.generate(count, program=Ban(sorted(engine.stop_ids))).wait()
+    return session
+
+
+def assert_right(session: Any) -> None:
+    expected = fresh_logits(session.engine.model, session.token_ids)[-1].log_softmax(-1)
+    found = session.distribution(len(session.new_nodes)).log_probs
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-4)
+
+
+def test_memory_says_what_is_held() -> None:
+    session = grown(tiny_engine(kv_budget=10 * FIRST_BUFFER), 100)
+    tip = session.head
+    session.force(40, 42)
+    memory = session.memory()
+    assert memory.budget == 10 * FIRST_BUFFER
+    assert memory.current_branch == FIRST_BUFFER
+    # Only the block that the new branch grows into was copied out.
+    assert 0 < memory.other_branches <= 64 * A_TOKEN
+    assert memory.rows == len(session.tree) * 32 * 4, "a hidden state of 32 numbers each"
+    assert memory.all_sessions == memory.current_branch + memory.other_branches
+    assert "current_branch=0.1 MiB" in repr(memory)
+    session.switch(tip)
+    session.generate(1).wait()
+    assert session.memory().other_branches <= 2 * 64 * A_TOKEN
+
+
+def test_going_back_to_a_long_branch_copies_what_it_lost_alone() -> None:
+    engine = tiny_engine()
+    session = grown(engine, 200)
+    tip = session.head
+    session.force(20, 42)
+    session.switch(tip)
+    with counted_positions(engine.model) as counts:
+        session.generate(2).wait()
+        assert counts == [1, 1]
+    assert_right(session)
+
+
+def test_what_was_used_longest_ago_goes_first() -> None:
+    engine = tiny_engine(kv_budget=3 * FIRST_BUFFER)
+    oldest, older, old = (grown(engine, 20) for _ in range(3))
+    older.generate(1).wait()
+    new = grown(engine, 20)
+    held = [session.memory().current_branch for session in (oldest, older, old, new)]
+    assert held == [0, FIRST_BUFFER, FIRST_BUFFER, FIRST_BUFFER]
+    with counted_positions(engine.model) as counts:
+        oldest.generate(1).wait()
+        # The prompt as it was read, then what was decoded, each in one prefill; then the new token.
+        assert counts == [oldest.prompt_length, 20, 1]
+    assert_right(oldest)
+    assert len(oldest.new_nodes) == 21
+
+
+def test_sessions_that_do_not_fit_together_still_grow_side_by_side() -> None:
+    engine = tiny_engine(kv_budget=FIRST_BUFFER)
+    sessions = [engine.session(PROMPT + " is" * n) for n in range(3)]
+    jobs = [session.generate(12, program=Ban(sorted(engine.stop_ids))) for session in sessions]
+    for job in jobs:
+        assert len(job.wait(60)) == 12
+    for session in sessions:
+        assert_right(session)
+
+
+def test_a_budget_too_small_for_one_branch_says_so_and_loses_nothing() -> None:
+    engine = tiny_engine(kv_budget=FIRST_BUFFER + 20 * A_TOKEN)
+    session = grown(engine, 200)
+    with pytest.raises(BudgetError, match=r"needs 0.1 MiB .* the budget is 0.1 MiB: give a larger kv_budget"):
+        session.generate(200, program=Ban(sorted(engine.stop_ids))).wait()
+    # The buffer did not double but took what there was.
+    assert len(session.token_ids) == 256 + 20
+    assert_right(session)
+    session.force(10, 42)
+    session.generate(5).wait()
+    assert_right(session)
+
+
+def test_a_session_that_is_gone_holds_nothing() -> None:
+    engine = tiny_engine()
+    session = grown(engine, 100)
+    session.force(10, 42)
+    assert engine.pool.device_bytes > 0
+    del session
+    gc.collect()
+    assert engine.pool.device_bytes == 0
+
+
+def test_forgetting_keeps_every_figure() -> None:
+    engine = tiny_engine()
+    session = grown(engine, 30)
+    before = session.to_frame()
+    row = session.distribution(10).log_probs
+    session.forget()
+    assert session.memory().current_branch == 0
+    with counted_positions(engine.model) as counts:
+        np.testing.assert_array_equal(session.distribution(10).log_probs, row)
+        assert counts == []
+    session.generate(1).wait()
+    assert session.to_frame()[: len(before)].equals(before)
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3_next"])
+def test_what_leaves_the_device_goes_to_the_host_and_comes_back(kind: str) -> None:
+    engine = tiny_engine(kind, snapshot_interval=8)
+    # A host tier beside the device's, as with an accelerator.
+    engine.pool.budget = Budget(engine.session(PROMPT).memory().current_branch + 1, host_bytes=2**20)
+    one, other = grown(engine, 40), grown(engine, 40, [5] * 9)
+    assert one.memory().current_branch == 0
+    assert engine.pool.host_bytes > 0
+    assert other.memory().on_host == engine.pool.host_bytes
+    with counted_positions(engine.model) as counts:
+        one.generate(2).wait()
+        assert counts == [1, 1], "nothing was lost on the way"
+    np.testing.assert_allclose(
+        one.distribution(42).log_probs,
+        fresh_logits(engine.model, one.token_ids)[-1].log_softmax(-1).numpy(),
+        atol=3e-3,
+    )
+
+
+class Exhausted:
+    """Lets forward calls find no memory, as often as told."""
+
+    def __init__(self, model: Any, times: int) -> None:
+        self.left = times
+        layers = max((m for m in model.modules() if isinstance(m, torch.nn.ModuleList)), key=len)
+        self.hook = layers[-1].register_forward_pre_hook(self.fail)
+
+    def fail(self, *_: Any) -> None:
+        if self.left:
+            self.left -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3_next"])
+def test_a_device_without_memory_gets_other_branches_dropped_and_one_more_try(kind: str) -> None:
+    engine = tiny_engine(kind)
+    other, session = grown(engine, 5), grown(engine, 5)
+    exhausted = Exhausted(engine.model, times=1)
+    session.generate(3, program=Ban(sorted(engine.stop_ids))).wait()
+    exhausted.hook.remove()
+    assert len(session.new_nodes) == 8
+    assert other.memory().current_branch < session.memory().current_branch
+    assert_right_within(session, 3e-3)
+
+
+def assert_right_within(session: Any, tolerance: float) -> None:
+    expected = fresh_logits(session.engine.model, session.token_ids)[-1].log_softmax(-1)
+    found = session.distribution(len(session.new_nodes)).log_probs
+    np.testing.assert_allclose(found, expected.numpy(), atol=tolerance)
+
+
+def test_a_device_that_stays_without_memory_ends_the_job_with_what_would_fit() -> None:
+    engine = tiny_engine()
+    session = grown(engine, 5)
+    exhausted = Exhausted(engine.model, times=2)
+    with pytest.raises(
+        MemoryError, match=r"a step after \d+ tokens found no memory .* about \d+ tokens would"
+    ):
+        session.generate(3).wait()
+    exhausted.hook.remove()
+    session.generate(3, program=Ban(sorted(engine.stop_ids))).wait()
+    assert len(session.new_nodes) == 8
+    assert_right(session)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kv_budget": 0}, "kv_budget is 0, but must be a whole number of at least 1"),
+        ({"kv_budget": 1.5}, "kv_budget is 1.5, but must be a whole number of at least 1"),
+        ({"snapshot_interval": 0}, "snapshot_interval is 0, but must be a whole number of at least 1"),
+    ],
+)
+def test_bad_sizes_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        tiny_engine(**change)
