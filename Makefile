@@ -42,7 +42,7 @@ help: ## List the targets
 ##@ Parts of the test
 
 # Nothing is fetched from a model hub: the tests use the embedded model and tiny random ones.
-test test-python test-notebooks test-browser screenshots: export HF_HUB_OFFLINE := 1
+test test-python test-notebooks test-browser screenshots benchmark: export HF_HUB_OFFLINE := 1
 
 .PHONY: lint types test-js test-python test-notebooks test-browser
 lint: setup ## Lint and check the format of Python and TypeScript
@@ -68,7 +68,7 @@ test-browser: setup ## Test the widgets in a real JupyterLab
 
 ##@ Development
 
-.PHONY: hot format screenshots wheel constraints clean distclean
+.PHONY: hot format benchmark screenshots wheel constraints clean distclean
 # The watcher's bundle is large and must not be shipped: it goes when the watcher goes.
 hot: setup ## Open JupyterLab; a change under js/src shows at once
 	node js/build.mjs --watch & watcher=$$!; trap 'kill $$watcher; rm -rf itwidgets/static' EXIT; \
@@ -78,6 +78,9 @@ format: setup ## Mend format and imports of Python and TypeScript
 	$(python) -m ruff check --fix
 	$(python) -m ruff format
 	npm run --silent format
+
+benchmark: setup ## Measure the engine and print one table; options: make benchmark ARGS="--quick"
+	$(python) -m tests.benchmarks $(ARGS)
 
 screenshots: setup ## Take the pictures of the README from the running thing
 	$(with_browser) $(python) tools/screenshots.py

@@ -1,0 +1,58 @@
+"""Alternatives of one place run together against one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers.cache_utils import DynamicCache
+
+from itwidgets import Engine
+from tests.benchmarks.bench import Bench, grow
+from tests.benchmarks.harness import Measured, Row, at_least, repeat, stopwatch
+
+
+def alternatives(bench: Bench) -> list[Row]:
+    """``rollout`` against ``force`` and ``generate`` for each alternative."""
+    engine, sizes = bench.engine(), bench.sizes
+    token_ids, count, length = bench.prompt(sizes.prompt), sizes.alternatives, sizes.alternative
+    added: list[int] = []
+
+    def one_round() -> Mapping[str, float]:
+        session = engine.session(token_ids)
+        with stopwatch() as together:
+            rollout = session.rollout(0, k=count, max_new_tokens=length)
+        added.append(rollout.nbytes)
+        session = engine.session(token_ids)
+        with stopwatch() as singly:
+            for alternative in session.distribution(0).top(count):
+                session.force(0, alternative.token_id)
+                grow(session, length - 1)
+        return {"together": together.seconds, "singly": singly.seconds}
+
+    taken = repeat(one_round, bench.rounds)
+    a_token = _bytes_of_a_token(engine)
+    copies = count * (len(token_ids) + length) * a_token
+    ours = len(token_ids) * a_token + max(added)
+    memory = (
+        f"keys and values at the end: {count} copies of {len(token_ids)} + {length} tokens are "
+        f"{copies / 2**20:.0f} MiB, the shared prefix and what the rollout says that it takes beside it "
+        f"{ours / 2**20:.0f} MiB"
+    )
+    what = f"{count} alternatives x {length} tokens"
+    return [
+        Row(f"{what}, faster than one by one", taken["singly"] / taken["together"], "times", at_least(5)),
+        Row(
+            f"{what}, less KV memory than copies", Measured.once(copies / ours), "times", at_least(7), memory
+        ),
+    ]
+
+
+@torch.inference_mode()
+def _bytes_of_a_token(engine: Engine) -> float:
+    cache: Any = DynamicCache(config=engine.runner.config)
+    ids = torch.zeros(1, 8, dtype=torch.int64)
+    engine.model(ids, past_key_values=cache, logits_to_keep=1)
+    held: int = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    return held / ids.shape[-1]
