@@ -15,6 +15,7 @@ from itwidgets.engine.model.adapters import Adapters
 from itwidgets.engine.model.capabilities import Capabilities, capabilities
 from itwidgets.engine.model.encoder_decoder import make_runner
 from itwidgets.engine.model.environment import environment
+from itwidgets.engine.openmp import release_threads
 from itwidgets.engine.session.prompts import Prompt
 from itwidgets.engine.session.session import Session
 from itwidgets.engine.worker import Job, Steps, Worker
@@ -227,6 +228,7 @@ class Engine:
 
         At each of its turns the model has this adapter on, or none.
         """
+        release_threads()
         job.before_turn = lambda: self._adapters.put_on(adapter)
         self._worker.submit(lane, job)
         return job

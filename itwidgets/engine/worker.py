@@ -17,6 +17,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from itwidgets.engine.openmp import release_threads
+
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 """The body of a job: it yields where it may be stopped or let others go first."""
@@ -184,9 +186,11 @@ class Worker:
         self._lanes: OrderedDict[Hashable, deque[Job[Any]]] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
+        self._is_to_rest = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
-        _workers.add(self)
+        with _workers_lock:
+            _workers.add(self)
 
     def submit(self, lane: Hashable, job: Job[T]) -> Job[T]:
         """Put a job at the end of a lane."""
@@ -196,6 +200,12 @@ class Worker:
             self._lanes.setdefault(lane, deque()).append(job)
             self._changed.notify()
         return job
+
+    def rest(self) -> None:
+        """Give the threads for parallel work back, as soon as there is nothing to do."""
+        with self._changed:
+            self._is_to_rest = True
+            self._changed.notify()
 
     def close(self) -> None:
         """Stop all jobs and end the thread."""
@@ -212,6 +222,7 @@ class Worker:
         _here.is_worker = True
         with torch.inference_mode():
             while (lane := self._next_lane()) is not None:
+                rest_all(but=self)
                 with _switch_interval.lowered():
                     while lane is not None:
                         self._advance(lane)
@@ -220,6 +231,9 @@ class Worker:
     def _next_lane(self, wait: bool = True) -> Hashable | None:
         with self._changed:
             while wait and not self._lanes and not self._closed:
+                if self._is_to_rest:
+                    self._is_to_rest = False
+                    release_threads()
                 self._changed.wait()
             if not self._lanes:
                 return None
@@ -235,6 +249,13 @@ class Worker:
             jobs.popleft()
             if not jobs:
                 del self._lanes[lane]
+
+
+def rest_all(but: Worker | None = None) -> None:
+    """Let idle workers give their threads for parallel work back: they slow the thread that works."""
+    for worker in _all_workers():
+        if worker is not but:
+            worker.rest()
 
 
 class _SwitchInterval:
@@ -264,10 +285,16 @@ class _SwitchInterval:
 
 _switch_interval = _SwitchInterval()
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+_workers_lock = threading.Lock()
+
+
+def _all_workers() -> list[Worker]:
+    with _workers_lock:
+        return list(_workers)
 
 
 @atexit.register
 def _close_all() -> None:
     # A thread that still runs torch while the interpreter goes down can crash it.
-    for worker in list(_workers):
+    for worker in _all_workers():
         worker.close()

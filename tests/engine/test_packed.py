@@ -111,27 +111,28 @@ def test_weights_are_upcast_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) 
 def test_a_copy_is_made_only_where_it_pays(monkeypatch: pytest.MonkeyPatch, faster: bool) -> None:
     monkeypatch.setattr(products, "_known", {})
     times = {Plain: 1.0, OneDNN: 0.5 if faster else 0.95, Upcast: 0.5 if faster else 0.95}
-    monkeypatch.setattr(products, "_seconds", lambda product, x: times[type(product)])
+    monkeypatch.setattr(products, "_seconds", lambda product, x, _: times[type(product)])
     expected = OneDNN if products._onednn_takes(torch.float32) else Plain
-    assert best_product(layers()) is (expected if faster else Plain)
-    assert best_product(layers(torch.float64)) is Plain
+    assert best_product(torch.float32) is (expected if faster else Plain)
+    assert best_product(torch.float64) is Plain
 
 
 def test_half_precision_is_upcast_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_known", {})
     monkeypatch.setattr(products, "_onednn_takes", lambda dtype: False)
-    monkeypatch.setattr(products, "_seconds", lambda product, x: 0.5 if type(product) is Upcast else 1.0)
-    assert best_product(layers(torch.bfloat16)) is Upcast
-    assert best_product(layers(torch.float32)) is Plain
+    monkeypatch.setattr(products, "_seconds", lambda product, x, _: 0.5 if type(product) is Upcast else 1.0)
+    assert best_product(torch.bfloat16) is Upcast
+    assert best_product(torch.float32) is Plain
 
 
 def test_a_product_that_is_wrong_or_refused_here_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(parts: Any) -> Any:
         raise RuntimeError("not on this processor")
 
-    monkeypatch.setattr(products, "_seconds", lambda product, x: 1.0 if type(product) is Plain else 0.1)
-    assert not products._is_faster(refusing, layers(), 1)
-    assert not products._is_faster(lambda parts: lambda x: Plain(parts)(x) + 1, layers(), 1)
+    monkeypatch.setattr(products, "_seconds", lambda product, x, _: 1.0 if type(product) is Plain else 0.1)
+    weights = products.Weights(layers()[0].weight)
+    assert not products._is_faster(refusing, weights, 1)
+    assert not products._is_faster(lambda parts: lambda x: Plain(parts)(x) + 1, weights, 1)
 
 
 def test_measuring_leaves_the_random_numbers_of_the_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,12 +60,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device, or the host, had no memory for an allocation."""
     if isinstance(error, BudgetError):
         return False
-    # Of the CPU and of MPS torch says it by a plain RuntimeError.
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError)
-        and any(
-            words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
-        )
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _PLAIN_ERRORS)
     )
 
 

@@ -106,7 +106,7 @@ class Packs:
         return self._packs[layers]
 
     def _choose(self, layers: Layers) -> MakeProduct:
-        make = best_product(layers)
+        make = best_product(layers[0].weight.dtype)
         if make is not OneDNN:
             return make
         before = self._copied.get(layers, 0)

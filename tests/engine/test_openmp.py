@@ -1,0 +1,78 @@
+"""The threads for parallel work: given back when a thread rests, and there again when it does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from itwidgets.engine import openmp
+from itwidgets.engine.openmp import release_threads
+
+needs_gnu_openmp = pytest.mark.skipif(
+    openmp._pause() is None or torch.get_num_threads() < 2, reason="no GNU OpenMP with several threads here"
+)
+
+# Threads are counted, so these run where no other engine has any.
+_BEGINNING = """
+import threading, psutil, torch
+from itwidgets.engine import openmp, worker
+from itwidgets.engine.worker import Job, Worker
+
+extra = torch.get_num_threads() - 1
+threads = psutil.Process().num_threads
+
+def compute():
+    return float(torch.ones(2**22).sum())
+
+def body(job):
+    yield
+    compute()
+    return threads()
+
+def work_on(one):
+    return one.submit("lane", Job("work", body)).wait(60)
+"""
+
+
+def _run(code: str) -> None:
+    subprocess.run([sys.executable, "-c", _BEGINNING + code], check=True)
+
+
+@needs_gnu_openmp
+def test_threads_end_when_they_are_released_and_come_back() -> None:
+    _run("""
+alone = threads()
+compute()
+assert threads() == alone + extra, threads()
+openmp.release_threads()
+assert threads() == alone, threads()
+assert compute() == 2**22
+""")
+
+
+@needs_gnu_openmp
+def test_an_idle_worker_gives_its_threads_back_when_another_works() -> None:
+    _run("""
+released, release = threading.Event(), worker.release_threads
+worker.release_threads = lambda: (release(), released.set())
+first, second = Worker("first"), Worker("second")
+alone = threads()
+assert work_on(first) == alone + extra
+work_on(second)
+assert released.wait(60)
+assert threads() == alone + extra, threads()
+first.close(), second.close()
+""")
+
+
+def test_without_gnu_openmp_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp.sys, "platform", "darwin")
+    openmp._pause.cache_clear()
+    try:
+        release_threads()
+        assert openmp._pause() is None
+    finally:
+        openmp._pause.cache_clear()
