@@ -69,7 +69,7 @@ first.close(), second.close()
 
 
 def test_without_gnu_openmp_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     openmp._pause.cache_clear()
     try:
         release_threads()
