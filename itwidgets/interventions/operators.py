@@ -2,60 +2,52 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
+
+from itwidgets.interventions.described import Described, registered
+from itwidgets.interventions.step import Step
 
 if TYPE_CHECKING:
     from itwidgets.interventions.program import Program
 
 
-@dataclass(frozen=True)
-class Step:
-    """Where in the text a row of scores stands.
-
-    Parameters
-    ----------
-    position
-        Of the token to be drawn; 0 is the first new token after the prompt.
-    token_ids
-        All tokens before it, prompt included.
-    prompt_length
-        How many of them are the prompt.
-    """
-
-    position: int
-    token_ids: Sequence[int]
-    prompt_length: int
+Stage = Literal["intervention", "sampler"]
+"""Whether an operator makes `q` from `p`, or `s` from `q`."""
 
 
-class Operator(ABC):
+class Operator(Described):
     """A pure function of (step, scores), frozen and without hidden state.
 
     Scores are unnormalised and on the model's own scale, shape ``[V]``, in and out, in the dtype they
-    came in; an operator never writes into the row it was given. ``-inf`` excludes a token.
+    came in; an operator never writes into the row it was given. ``-inf`` excludes a token. What depends
+    on the text so far is computed from the step each time, so replays and branches need no care.
 
     Subclasses are frozen dataclasses whose fields are their parameters, so that a program can be
     written as JSON and read again.
     """
 
-    stage: ClassVar[Literal["intervention", "sampler"]]
-    """Whether the operator makes `q` from `p`, or `s` from `q`."""
-
-    is_deterministic: ClassVar[bool] = False
-    """Whether it always leaves exactly one token."""
-
-    by_name: ClassVar[dict[str, type[Operator]]] = {}
+    json_key = "operator"
+    by_name: ClassVar[dict[str, type[Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the package's own operators known to programs that are read from JSON."""
         super().__init_subclass__(**kwargs)
-        # A file must not name code that happens to be there: other operators stay unknown to it.
-        if cls.__module__.startswith("itwidgets."):
-            Operator.by_name[cls.__name__] = cls
+        registered(cls)
+
+    @property
+    def stage(self) -> Stage:
+        """Whether the operator makes `q` from `p`, or `s` from `q`."""
+        return "intervention"
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether it always leaves exactly one token."""
+        return False
 
     @abstractmethod
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
@@ -66,10 +58,6 @@ class Operator(ABC):
         from itwidgets.interventions.program import Program
 
         return Program((self,)) >> other
-
-    def parameters(self) -> dict[str, Any]:
-        """Return the parameters by name, as plain JSON values."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 def excluding(scores: torch.Tensor, excluded: torch.Tensor) -> torch.Tensor:
@@ -93,7 +81,6 @@ class Bias(Operator):
     """
 
     nats: Mapping[int, float]
-    stage = "intervention"
 
     def __post_init__(self) -> None:
         # JSON turns integer keys into text, and a frozen operator must not change with its argument.
@@ -105,14 +92,10 @@ class Bias(Operator):
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the shifted row."""
-        ids = _ids_in_row(self.nats, scores)
+        ids = ids_in_row(self.nats, scores)
         result = scores.clone()
         result[ids] += torch.tensor(list(self.nats.values()), dtype=scores.dtype, device=scores.device)
         return result
-
-    def parameters(self) -> dict[str, Any]:
-        """Return ``nats`` with keys as text, as JSON writes them."""
-        return {"nats": {str(key): value for key, value in sorted(self.nats.items())}}
 
 
 @dataclass(frozen=True)
@@ -126,7 +109,6 @@ class Ban(Operator):
     """
 
     token_ids: Sequence[int]
-    stage = "intervention"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
@@ -134,15 +116,12 @@ class Ban(Operator):
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row without the banned tokens."""
         result = scores.clone()
-        result[_ids_in_row(self.token_ids, scores)] = -torch.inf
+        result[ids_in_row(self.token_ids, scores)] = -torch.inf
         return result
 
-    def parameters(self) -> dict[str, Any]:
-        """Return ``token_ids`` as a list."""
-        return {"token_ids": list(self.token_ids)}
 
-
-def _ids_in_row(token_ids: Any, scores: torch.Tensor) -> torch.Tensor:
+def ids_in_row(token_ids: Iterable[int], scores: torch.Tensor) -> torch.Tensor:
+    """Return token ids as an index into a row; refuse what the row does not have."""
     ids = list(token_ids)
     wrong = [i for i in ids if not 0 <= i < scores.shape[-1]]
     if wrong:

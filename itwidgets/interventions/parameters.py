@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any
 
@@ -22,6 +22,13 @@ def check_number(name: str, value: Any, holds: Callable[[Any], bool], accepted: 
     """Refuse what is not a number for which ``holds`` is true; truth values are not numbers here."""
     if isinstance(value, bool) or not isinstance(value, Real) or not holds(value):
         raise ValueError(f"{name} is {value!r}, but must be {accepted}")
+
+
+def check_choice(name: str, value: Any, accepted: Iterable[str]) -> None:
+    """Refuse what is not one of some words."""
+    words = list(accepted)
+    if value not in words:
+        raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, words))}")
 
 
 def check_seed(seed: Any) -> None:

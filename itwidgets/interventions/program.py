@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from itwidgets.interventions.operators import Operator, Step
+from itwidgets.interventions.described import NO_CODE, Allowed, read
+from itwidgets.interventions.operators import Operator
+from itwidgets.interventions.predicates import Predicate
 from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, TopP
+from itwidgets.interventions.step import Step
 
 JSON_VERSION = 1
+
+MOST_OPERATORS = 32
+"""Which of them changed a row is kept as the bits of one number."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Raw scores after the interventions (`q`) and after the whole program (`s`), each of shape ``[V]``."""
+    """What a program made of a row.
+
+    Attributes
+    ----------
+    q, s
+        Raw scores after the interventions and after the whole program, each of shape ``[V]``.
+    fired
+        Which operators changed the row: bit `i`, counted from the lowest, is operator `i`. Int64, 0-d, on
+        the device of the scores.
+    """
 
     q: torch.Tensor
     s: torch.Tensor
+    fired: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,13 @@ class Program:
     """
 
     operators: tuple[Operator, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.operators) > MOST_OPERATORS:
+            raise ValueError(
+                f"{len(self.operators)} operators were given, but a program has at most {MOST_OPERATORS}: "
+                "put some of them into one At, When or Every"
+            )
 
     def __rshift__(self, other: Operator | Program) -> Program:
         """Compose: this program first, then ``other``."""
@@ -59,16 +82,33 @@ class Program:
         ValueError
             When an operator leaves no token or a score that is no number; the sentence names it.
         """
-        q = row = scores
+        q = before = scores
+        changed = []
+        for operator, row in zip(self.operators, self.rows(step, scores, check=check), strict=True):
+            if operator.stage == "intervention":
+                q = row
+            changed.append(_differs(before, row))
+            before = row
+        return Outcome(q, before, _as_bits(changed, scores.device))
+
+    def rows(self, step: Step, scores: torch.Tensor, *, check: bool = True) -> Iterator[torch.Tensor]:
+        """Give the row after each operator in turn; see :meth:`__call__`."""
+        row = scores
         for operator in self.operators:
             row = operator(step, row)
             if check and not torch.isfinite(row.max()):
                 raise ValueError(
                     f"{operator} leaves no token to draw at position {step.position}: at least one must stay"
                 )
-            if operator.stage == "intervention":
-                q = row
-        return Outcome(q, row)
+            yield row
+
+    def last_row(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
+        """Return the row after all operators: for operators that have a program inside."""
+        row = scores
+        # Whoever called looks at what is left, and knows whether that may wait for the device.
+        for row in self.rows(step, scores, check=False):  # noqa: B007
+            pass
+        return row
 
     @property
     def intervenes(self) -> bool:
@@ -80,13 +120,14 @@ class Program:
         """Whether it always leaves one token, so that nothing is drawn by chance."""
         return bool(self.operators) and self.operators[-1].is_deterministic
 
+    def described(self) -> dict[str, Any]:
+        """Return the operators as plain JSON values."""
+        return {"operators": [operator.described() for operator in self.operators]}
+
     def to_json(self) -> str:
         """Return the canonical JSON: the same program always gives the same text."""
-        operators = [
-            {"operator": type(operator).__name__, **operator.parameters()} for operator in self.operators
-        ]
         return json.dumps(
-            {"version": JSON_VERSION, "operators": operators}, sort_keys=True, separators=(",", ":")
+            {"version": JSON_VERSION, **self.described()}, sort_keys=True, separators=(",", ":")
         )
 
     @property
@@ -95,28 +136,57 @@ class Program:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
-    def from_json(cls, text: str) -> Program:
-        """Read a program; names that are not operators of this package are refused."""
+    def from_json(cls, text: str, *, allow: Allowed = NO_CODE) -> Program:
+        """Read a program; names that are not operators of this package are refused.
+
+        Parameters
+        ----------
+        allow
+            Code that the text may name, by the name it has there: functions, processors and sources of
+            scores. Nothing is ever imported because a text says so.
+        """
         data = json.loads(text)
         if not isinstance(data, Mapping) or data.get("version") != JSON_VERSION:
             raise ValueError(f"the text is no program of version {JSON_VERSION}: {text[:60]!r}")
+        return cls.from_described(data, allow)
+
+    @classmethod
+    def from_described(cls, data: Mapping[str, Any], allow: Allowed = NO_CODE) -> Program:
+        """Make one of what :meth:`described` returned."""
         entries = data.get("operators")
         if not isinstance(entries, list):
             raise ValueError(f"operators is {entries!r}, but must be a list")
-        return cls(tuple(_operator(entry) for entry in entries))
+        return cls(tuple(_operator(entry, allow) for entry in entries))
 
 
-def _operator(entry: Any) -> Operator:
+def as_program(value: object) -> Program:
+    """Return a program for an operator, a program, or what :meth:`Program.described` returned."""
+    if isinstance(value, Mapping):
+        return Program.from_described(value)
+    if not isinstance(value, (Operator, Program)):
+        raise TypeError(f"{value!r} was given, but an operator or a program is needed")
+    return Program() >> value
+
+
+def _operator(entry: Any, allow: Allowed) -> Operator:
+    if isinstance(entry, Operator):
+        return entry
     if not isinstance(entry, Mapping):
         raise ValueError(f"an operator is {entry!r}, but must be an object that names it")
-    name = entry.get("operator")
-    kind = Operator.by_name.get(str(name))
-    if kind is None:
-        raise ValueError(f"unknown operator {name!r}: accepted are {', '.join(sorted(Operator.by_name))}")
-    try:
-        return kind(**{key: value for key, value in entry.items() if key != "operator"})
-    except (AttributeError, TypeError) as error:
-        raise ValueError(f"operator {name!r} cannot be read: {error}") from None
+    found = read({"operator": None, **entry}, [Operator, Predicate], allow)
+    return cast("Operator", found)
+
+
+def _differs(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
+    if after is before:
+        return torch.zeros((), dtype=torch.bool, device=before.device)
+    return (after != before).any()
+
+
+def _as_bits(flags: list[torch.Tensor], device: torch.device) -> torch.Tensor:
+    if not flags:
+        return torch.zeros((), dtype=torch.int64, device=device)
+    return (torch.stack(flags).long() << torch.arange(len(flags), device=device)).sum()
 
 
 GREEDY = Program((Greedy(),))

@@ -9,12 +9,22 @@ from dataclasses import dataclass
 
 import torch
 
-from itwidgets.interventions.operators import Operator, Step, excluding
+from itwidgets.interventions.operators import Operator, Stage, excluding
 from itwidgets.interventions.parameters import check_number, check_whole
+from itwidgets.interventions.step import Step
+
+
+class SamplerStage(Operator):
+    """An operator that belongs to how a token is drawn, and so makes `s` from `q`."""
+
+    @property
+    def stage(self) -> Stage:
+        """It makes `s` from `q`."""
+        return "sampler"
 
 
 @dataclass(frozen=True)
-class Temperature(Operator):
+class Temperature(SamplerStage):
     """Divide the scores by ``temperature``: below 1 sharpens, above 1 flattens.
 
     Parameters
@@ -24,7 +34,6 @@ class Temperature(Operator):
     """
 
     temperature: float
-    stage = "sampler"
 
     def __post_init__(self) -> None:
         check_number("temperature", self.temperature, lambda t: 0 < t < float("inf"), "above 0")
@@ -35,11 +44,10 @@ class Temperature(Operator):
 
 
 @dataclass(frozen=True)
-class TopK(Operator):
+class TopK(SamplerStage):
     """Keep the ``k`` best tokens, and all that tie with the last of them (Fan et al. 2018)."""
 
     k: int
-    stage = "sampler"
 
     def __post_init__(self) -> None:
         check_whole("k", self.k, least=1)
@@ -51,11 +59,10 @@ class TopK(Operator):
 
 
 @dataclass(frozen=True)
-class TopP(Operator):
+class TopP(SamplerStage):
     """Keep the smallest set of best tokens that holds at least ``p`` of the mass (Holtzman et al. 2020)."""
 
     p: float
-    stage = "sampler"
 
     def __post_init__(self) -> None:
         check_number("p", self.p, lambda p: 0 < p <= 1, "above 0 and at most 1")
@@ -71,11 +78,10 @@ class TopP(Operator):
 
 
 @dataclass(frozen=True)
-class MinP(Operator):
+class MinP(SamplerStage):
     """Keep tokens at least ``p`` times as probable as the best one (Nguyen et al. 2024)."""
 
     p: float
-    stage = "sampler"
 
     def __post_init__(self) -> None:
         check_number("p", self.p, lambda p: 0 <= p <= 1, "between 0 and 1")
@@ -87,11 +93,13 @@ class MinP(Operator):
 
 
 @dataclass(frozen=True)
-class Greedy(Operator):
+class Greedy(SamplerStage):
     """Keep the best token alone; of several that tie, the one with the lowest id."""
 
-    stage = "sampler"
-    is_deterministic = True
+    @property
+    def is_deterministic(self) -> bool:
+        """It leaves one token."""
+        return True
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with one token left."""

@@ -81,7 +81,8 @@ def test_nothing_waits_for_the_device(name: str, monkeypatch: pytest.MonkeyPatch
     program = PROGRAMS[name]
     here = program(STEP, _scores(520))
     q = torch.empty(520, device="meta")
-    outcome = Outcome(q, q if here.s is here.q else torch.empty(520, device="meta"))
+    s = q if here.s is here.q else torch.empty(520, device="meta")
+    outcome = Outcome(q, s, torch.empty((), device="meta").long())
     pending_drawn(torch.empty(520, device="meta"), outcome, torch.empty((), device="meta").long(), program)
     pending_forced(torch.empty(520, device="meta"), 5)
     pending_given(torch.empty(3, 520, device="meta"), [5, 6, 7])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,11 +34,9 @@ class Plan:
             raise TypeError(f"the program cannot be run, only shown: {program}")
         return program
 
-    def choose(
-        self, scores: torch.Tensor, token_ids: Sequence[int], prompt_length: int
-    ) -> tuple[int, dict[str, Any]]:
+    def choose(self, scores: torch.Tensor, step: Step) -> tuple[int, dict[str, Any]]:
         """Draw one token, as the first of a generation, and compute its figures; see :class:`Chooser`."""
-        pending = Chooser(self).choose(scores, token_ids, prompt_length)
+        pending = Chooser(self).choose(scores, step)
         return pending.token_id, pending.read()
 
 
@@ -50,18 +47,18 @@ class Chooser:
         self._program = plan.program
         self._draw = drawing(plan.recipe.sampling, plan.recipe.seed, plan.program)
 
-    def choose(self, scores: torch.Tensor, token_ids: Sequence[int], prompt_length: int) -> PendingToken:
+    def choose(self, scores: torch.Tensor, step: Step) -> PendingToken:
         """Draw the token that follows others; nothing waits for the device of the scores.
 
         Parameters
         ----------
         scores
             Raw scores of `p`, shape ``[V]``.
-        token_ids
-            All tokens before it, of which the first ``prompt_length`` are the prompt.
+        step
+            Where they stand; without scores of its own.
         """
-        step = Step(len(token_ids) - prompt_length, tuple(token_ids), prompt_length)
-        # A copy, so that no operator can rewrite what is recorded as p.
+        # Copies, so that no operator can rewrite what is recorded as p.
+        step = replace(step, scores=scores.clone())
         outcome = self._program(step, scores.clone(), check=scores.device.type == "cpu")
         token = self._draw(outcome.s, step.position)
         return pending_drawn(scores, outcome, token, self._program)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from itwidgets.engine.decoding.choice import Chooser, Plan
 from itwidgets.engine.decoding.figures import pending_forced
+from itwidgets.engine.decoding.places import step_after
 from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.tree import Node, Origin, TokenTree
@@ -138,12 +139,15 @@ def generate(branching: Branching, job: Generation, parent: int, plan: Plan) -> 
     prompt = branching.prompt_length(parent)
     chooser = Chooser(plan)
     recipe = tree.record.intern(replace(plan.recipe, start=len(token_ids) - prompt))
+    rows = tree.path(parent)[prompt:]
     for _ in range(plan.max_new_tokens):
         branching.require_room(parent)
         scores = yield from writer.scores(parent)
         yield from writer.activate(parent)
-        parent = writer.decode(parent, chooser.choose(scores, token_ids, prompt), Origin.SAMPLED, recipe)
+        step = step_after(tree, token_ids, prompt, rows)
+        parent = writer.decode(parent, chooser.choose(scores, step), Origin.SAMPLED, recipe)
         token_ids.append(tree[parent].token_id)
+        rows.append(parent)
         branching.hand_out(parent, job)
         yield
         if token_ids[-1] in branching.stop_ids:

@@ -13,6 +13,7 @@ from itwidgets.engine.decoding.choice import Chooser, Plan, require_numbers
 from itwidgets.engine.decoding.figures import forced_figures
 from itwidgets.engine.decoding.generation import Branching
 from itwidgets.engine.decoding.memory import tried_twice
+from itwidgets.engine.decoding.places import step_after
 from itwidgets.engine.kv.held import Segment, Snapshot
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.information import best
@@ -187,9 +188,11 @@ def _next(
     scores = branching.writer.runner.all_logits(torch.stack([rows[i] for i in going]))
     upcoming = {}
     for i, row in zip(going, scores, strict=True):
-        one = members[i]
-        text = [*branching.tree.token_ids(one.parent), *one.token_ids]
-        pending = one.chooser.choose(row, text, branching.prompt_length(one.parent))
+        one, tree = members[i], branching.tree
+        text = [*tree.token_ids(one.parent), *one.token_ids]
+        prompt = branching.prompt_length(one.parent)
+        step = step_after(tree, text, prompt, tree.path(one.parent)[prompt:], one.figures)
+        pending = one.chooser.choose(row, step)
         upcoming[i] = pending.token_id, require_numbers(pending.read())
     return upcoming
 
