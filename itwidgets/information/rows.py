@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.information.measures import reducible
+from itwidgets.information.kernel import reducible
 
 BITS = math.log2(math.e)
 """Bits in a nat."""
@@ -133,7 +133,7 @@ def _upcast(scores: torch.Tensor) -> torch.Tensor:
 def _moments(scores: torch.Tensor, peak: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Sum of weights, mean and variance of scores in bits, all relative to the peak.
 
-    As in :func:`~itwidgets.information.measures.moments`, in the dtype of the scores up to the sums.
+    As in :func:`~itwidgets.information.kernel.moments`, in the dtype of the scores up to the sums.
     """
     shifted = (scores - peak).mul_(BITS).clamp_(min=-1e4)
     weights = shifted.exp2().double()

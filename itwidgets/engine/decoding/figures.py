@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from itwidgets.information import kl_divergence, log_probabilities
-from itwidgets.information.measures import reducible
+from itwidgets.information.kernel import reducible
 from itwidgets.information.rows import finished, reduced, token_surprisal
 from itwidgets.interventions import Outcome, Program
 from itwidgets.tree import TOP_K
@@ -140,7 +140,7 @@ def pending_drawn(
     """
     scores = reducible(scores)
     token = token.reshape(1).to(scores.device)
-    extra: dict[str, torch.Tensor] = {}
+    extra = {"fired": reducible(outcome.fired).double().reshape(1)}
     if program.intervenes:
         log_p, log_q = log_probabilities(scores), log_probabilities(outcome.q)
         # From zero, so that a certain token has 0.0 bits and not -0.0.
@@ -159,6 +159,7 @@ def pending_drawn(
         # Where there was no intervention q is p, and where no sampler stage came after it s is q.
         figures |= {"surprisal_q": figures["surprisal"], "cost": 0.0, "expected_cost": 0.0}
         found = dict(zip(names, numbers.tolist(), strict=False))
+        figures["fired"] = int(found.pop("fired"))
         return figures | {"surprisal_s": found.get("surprisal_q", figures["surprisal"])} | found
 
     return PendingToken(token, torch.cat([*extra.values(), reduced(scores[None], token, TOP_K)[0]]), finish)

@@ -1,0 +1,125 @@
+"""Measures that users add: each becomes a figure of every token, beside the built-in ones."""
+
+from __future__ import annotations
+
+import keyword
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+
+MeasureFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Takes natural log-probabilities ``[..., V]`` and token ids ``[...]``; gives numbers of shape ``[...]``."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure that was registered.
+
+    Attributes
+    ----------
+    name
+        An identifier.
+    function
+        From natural log-probabilities ``[..., V]`` and token ids ``[...]`` to numbers ``[...]``.
+    unit
+        What the numbers are in, as shown beside them; empty for none.
+    label
+        The name as people read it.
+    """
+
+    name: str
+    function: MeasureFunction
+    unit: str
+    label: str
+
+
+_lock = threading.Lock()
+# Replaced as a whole and never changed, so that reading needs no lock.
+_measures: Mapping[str, Measure] = MappingProxyType({})
+
+
+def register_measure(
+    name: str, function: MeasureFunction, *, unit: str = "bits", label: str | None = None
+) -> Measure:
+    """Add a measure of a token against its distribution.
+
+    Parameters
+    ----------
+    name
+        An identifier that no registered measure has.
+    function
+        Called with natural log-probabilities ``[..., V]``, a float64 tensor, and token ids ``[...]``; gives
+        numbers of shape ``[...]``.
+    unit
+        What the numbers are in.
+    label
+        The name as people read it; by default ``name`` with spaces for underscores.
+
+    Returns
+    -------
+    Measure
+        As :func:`registered_measures` lists it.
+
+    Raises
+    ------
+    ValueError
+        If the name is no identifier or taken.
+    TypeError
+        If the function cannot be called, or the unit or the label is no text.
+
+    Examples
+    --------
+    >>> from itwidgets.information import regret
+    >>> register_measure("regret", regret).label
+    'regret'
+    >>> list(registered_measures())
+    ['regret']
+    >>> unregister_measure("regret")
+    """
+    if not str(name).isidentifier() or keyword.iskeyword(name):
+        raise ValueError(
+            f"the name of the measure is {name!r}, but must be an identifier, such as 'my_measure'"
+        )
+    if not callable(function):
+        raise TypeError(
+            f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"
+        )
+    for what, text in (("unit", unit), ("label", label)):
+        if not isinstance(text, str) and not (what == "label" and text is None):
+            raise TypeError(f"the {what} of the measure {name!r} is {text!r}, but must be text")
+    measure = Measure(name, function, unit, name.replace("_", " ") if label is None else label)
+    global _measures
+    with _lock:
+        if name in _measures:
+            raise ValueError(
+                f"the measure {name!r} is registered already; unregister it first or choose another name"
+            )
+        _measures = MappingProxyType({**_measures, name: measure})
+    return measure
+
+
+def unregister_measure(name: str) -> None:
+    """Take a registered measure away.
+
+    Raises
+    ------
+    ValueError
+        If no measure has the name.
+    """
+    global _measures
+    with _lock:
+        if name not in _measures:
+            known = ", ".join(map(repr, _measures)) or "none"
+            raise ValueError(f"no measure {name!r} is registered, only {known}")
+        _measures = MappingProxyType({key: measure for key, measure in _measures.items() if key != name})
+
+
+def registered_measures() -> Mapping[str, Measure]:
+    """Return the registered measures by name, in the order in which they were registered.
+
+    The mapping cannot be changed, and later registrations do not show in it.
+    """
+    return _measures
