@@ -1,7 +1,9 @@
 """Operators on rows of scores, their composition to programs, and the drawing of a token."""
 
 from itwidgets.interventions.control import At, Every, Schedule, Until, When
+from itwidgets.interventions.described import NO_CODE, Allowed
 from itwidgets.interventions.draw import SAMPLINGS, Draw, draw, drawing, gumbel_noise
+from itwidgets.interventions.functions import Fn
 from itwidgets.interventions.operators import Ban, Bias, Operator
 from itwidgets.interventions.parameters import check_seed, check_whole, is_whole
 from itwidgets.interventions.predicates import (
@@ -20,8 +22,10 @@ from itwidgets.interventions.step import Step
 
 __all__ = [
     "GREEDY",
+    "NO_CODE",
     "SAMPLINGS",
     "AllOf",
+    "Allowed",
     "AnyOf",
     "At",
     "Ban",
@@ -29,6 +33,7 @@ __all__ = [
     "Compare",
     "Draw",
     "Every",
+    "Fn",
     "Greedy",
     "LastToken",
     "MinP",

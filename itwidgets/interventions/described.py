@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Self
 
@@ -39,9 +39,18 @@ class Described(ABC):
         del allow
         return cls(**parameters)
 
+    def code(self) -> Allowed:
+        """Return the code that JSON has only a name of, by that name."""
+        return NO_CODE
+
     def described(self) -> dict[str, Any]:
         """Return the name and the parameters as plain JSON values."""
         return {self.json_key: type(self).__name__, **plain(self.parameters())}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it may be read from JSON: a class of this package, and none that only has its name."""
+        return self.by_name.get(type(self).__name__) is type(self)
 
 
 def registered(cls: type[Described]) -> None:
@@ -51,6 +60,24 @@ def registered(cls: type[Described]) -> None:
     """
     if cls.__module__.startswith("itwidgets."):
         cls.by_name[cls.__name__] = cls
+
+
+def parts(value: Any) -> Iterator[Described]:
+    """Give all that is described in a program or a parameter, itself included.
+
+    What is in a class of someone else's is that one's own affair.
+    """
+    if isinstance(value, Described):
+        yield value
+        if not value.is_known:
+            return
+        value = value.parameters()
+    value = getattr(value, "operators", value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for one in value:
+            yield from parts(one)
 
 
 def plain(value: Any) -> Any:

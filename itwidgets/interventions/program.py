@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from itwidgets.interventions.described import NO_CODE, Allowed, read
+from itwidgets.interventions.described import NO_CODE, Allowed, Described, parts, read
 from itwidgets.interventions.operators import Operator
 from itwidgets.interventions.predicates import Predicate
 from itwidgets.interventions.samplers import Greedy, MinP, Temperature, TopK, TopP
@@ -119,6 +119,16 @@ class Program:
     def is_deterministic(self) -> bool:
         """Whether it always leaves one token, so that nothing is drawn by chance."""
         return bool(self.operators) and self.operators[-1].is_deterministic
+
+    @property
+    def code(self) -> Allowed:
+        """The code that JSON has only names of, by those names: what reads it again must allow it."""
+        return {name: code for part in parts(self) for name, code in part.code().items()}
+
+    @property
+    def foreign(self) -> list[Described]:
+        """Operators and predicates in it that are of no class of this package, and cannot be read."""
+        return [part for part in parts(self) if not part.is_known]
 
     def described(self) -> dict[str, Any]:
         """Return the operators as plain JSON values."""

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from itwidgets.interventions import NO_CODE, Allowed
 from itwidgets.tree.columns import COLUMNS
 from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.json_columns import columns_from_json, columns_to_json, tokens_from_json
@@ -107,7 +108,9 @@ def _mentioned(columns: dict[str, npt.NDArray[Any]], sources: Mapping[int, Seque
     return sorted(ids.union(*sources.values()) - {-1})
 
 
-def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = None) -> SavedSession:
+def read_session(
+    path: str | os.PathLike[str], vocabulary: TokenTexts | None = None, allow: Allowed = NO_CODE
+) -> SavedSession:
     """Read a session file.
 
     Parameters
@@ -116,6 +119,8 @@ def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = N
         The JSON file, of this version of the format or an earlier one.
     vocabulary
         Of the model that goes on with it; without one the tree knows the tokens in the file only.
+    allow
+        Code that programs in the file may name. Of a program that names other code only its JSON is known.
 
     Raises
     ------
@@ -127,18 +132,19 @@ def read_session(path: str | os.PathLike[str], vocabulary: TokenTexts | None = N
     if document.get("digest") != _digest(_canonical(content)):
         raise SessionFileError(f"{path} was changed after it was saved: its content does not fit its digest")
     try:
-        return _session(from_version_1(content) if document["version"] == 1 else content, vocabulary)
+        content = from_version_1(content) if document["version"] == 1 else content
+        return _session(content, vocabulary, allow)
     except ValueError as error:
         raise SessionFileError(f"{path} does not hold a session: {error}") from None
 
 
-def _session(content: Json, vocabulary: TokenTexts | None) -> SavedSession:
+def _session(content: Json, vocabulary: TokenTexts | None, allow: Allowed) -> SavedSession:
     known = {"models", "head", "strips_first_space", "tokens", "columns", "recipes", "recomputed", "sources"}
     only("the content", content, known)
     tokens = tokens_from_json(member(content, "tokens", dict))
     stored = StoredVocabulary(tokens, member(content, "strips_first_space", bool))
     columns = columns_from_json(member(content, "columns", dict))
-    record = record_from_json(content)
+    record = record_from_json(content, allow)
     if not record.makers:
         raise ValueError("models is empty, but must name the model that made the tokens")
     identity = record.makers[-1].identity

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from itwidgets.interventions import Program
+from itwidgets.interventions import Allowed, Program
 from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.json_values import Json, checked, member, only, shown
 from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
@@ -26,10 +26,10 @@ def record_to_json(record: Record, rows: int) -> Json:
     }
 
 
-def record_from_json(content: Json) -> Record:
-    """Read what :func:`record_to_json` wrote, and the models."""
+def record_from_json(content: Json, allow: Allowed) -> Record:
+    """Read what :func:`record_to_json` wrote, and the models; programs may name the code in ``allow``."""
     return Record(
-        [_recipe_from_json(recipe) for recipe in member(content, "recipes", list)],
+        [_recipe_from_json(recipe, allow) for recipe in member(content, "recipes", list)],
         [_recomputation_from_json(noted) for noted in member(content, "recomputed", list)],
         [maker_from_json(maker) for maker in member(content, "models", list)],
     )
@@ -54,37 +54,51 @@ def _row(key: str) -> int:
 
 
 def _recipe_to_json(recipe: Recipe) -> Json:
-    text = recipe.text
-    program = json.loads(text) if text is not None else str(recipe.program)
     return {
-        "program": program,
+        "program": _program_to_json(recipe),
         "seed": int(recipe.seed),
         "sampling": recipe.sampling,
         "start": int(recipe.start),
     }
 
 
-def _recipe_from_json(content: Any) -> Recipe:
+def _program_to_json(recipe: Recipe) -> Any:
+    text = recipe.program if isinstance(recipe.program, str) else recipe.text
+    if text is None:
+        return str(recipe.program)
+    try:
+        # Also of a file that names code which was not allowed here: elsewhere it may be.
+        return _checked_program(json.loads(text))
+    except ValueError:
+        return text
+
+
+def _recipe_from_json(content: Any, allow: Allowed) -> Recipe:
     checked("a recipe", content, dict)
     only("a recipe", content, {field.name for field in fields(Recipe)})
     sampling = member(content, "sampling", str)
     (start,) = _whole_numbers("start", [content.get("start")])
-    return Recipe(_program(content.get("program")), member(content, "seed", int), sampling, start)
+    return Recipe(_program(content.get("program"), allow), member(content, "seed", int), sampling, start)
 
 
-def _program(content: Any) -> Program | str:
+def _program(content: Any, allow: Allowed) -> Program | str:
     if isinstance(content, str):
         return content
+    text = json.dumps(_checked_program(content), sort_keys=True, separators=(",", ":"))
+    try:
+        return Program.from_json(text, allow=allow)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        # Of another release, perhaps, or with code that is not allowed: its rows can be shown all the same.
+        return text
+
+
+def _checked_program(content: Any) -> Json:
     only("program", checked("program", content, dict), {"version", "operators"})
     member(content, "version", int)
     for operator in member(content, "operators", list):
         member(checked("an operator", operator, dict), "operator", str)
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    try:
-        return Program.from_json(text)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        # Of another release, perhaps: its rows can be shown all the same.
-        return text
+    program: Json = content
+    return program
 
 
 def _recomputation_from_json(content: Any) -> Recomputation:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from itwidgets.interventions import SAMPLINGS, Operator, Program, check_seed
+from itwidgets.interventions import SAMPLINGS, Program, check_seed
 from itwidgets.tree.identity import ModelIdentity
 
 
@@ -40,28 +40,30 @@ class Recipe:
 
     @property
     def text(self) -> str | None:
-        """Canonical JSON of the program, if it can be read from that again."""
-        if isinstance(self.program, str):
-            return None
-        if not all(Operator.by_name.get(type(one).__name__) is type(one) for one in self.program.operators):
+        """Canonical JSON of the program, if who has the code that it names can read it from that again."""
+        if isinstance(self.program, str) or self.program.foreign:
             return None
         try:
             text = self.program.to_json()
-            Program.from_json(text)
+            again = Program.from_json(text, allow=self.program.code)
         except (TypeError, ValueError):
             return None
-        return text
+        # Two functions of one name could not be told apart.
+        return text if again == self.program else None
 
     def is_same(self, other: Recipe) -> bool:
-        """Whether both choose alike. Operators that are not of this package are alike if they are one."""
+        """Whether both choose alike.
+
+        Operators that are not of this package are alike if they are one, and so is code of the user's own.
+        """
         if (self.seed, self.sampling, self.start) != (other.seed, other.sampling, other.start):
             return False
         if isinstance(self.program, str) or isinstance(other.program, str):
             return self.program == other.program
         if self.text is not None or other.text is not None:
-            return self.text == other.text
-        mine, theirs = self.program.operators, other.program.operators
-        return len(mine) == len(theirs) and all(a is b for a, b in zip(mine, theirs, strict=True))
+            return self.text == other.text and self.program.code == other.program.code
+        mine, theirs = ([id(part) for part in one.foreign] for one in (self.program, other.program))
+        return mine == theirs and self.program == other.program
 
 
 class Recomputation(NamedTuple):

@@ -7,13 +7,16 @@ import warnings
 from typing import TYPE_CHECKING
 
 from itwidgets.engine.session.session import Session
+from itwidgets.interventions import NO_CODE, Allowed
 from itwidgets.tree.files import ModelIdentity, read_session
 
 if TYPE_CHECKING:
     from itwidgets.engine.engine import Engine
 
 
-def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> Session:
+def open_session(
+    path: str | os.PathLike[str], engine: Engine | None = None, *, allow: Allowed = NO_CODE
+) -> Session:
     """Open a session that :meth:`Session.save <itwidgets.engine.Session.save>` wrote.
 
     Parameters
@@ -23,6 +26,9 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
     engine
         To go on with the session, the model that made it, with the adapter loaded that it had. Without
         one, and with another model or adapter (which is warned of), the session can be read only.
+    allow
+        Code that programs in the file may name, by the name it has there: functions and sources of
+        scores. What was drawn with other code can be shown, and not drawn again.
 
     Raises
     ------
@@ -30,7 +36,7 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
         When the file is cut off, was changed by hand, or is something else.
     """
     if engine is None:
-        saved = read_session(path)
+        saved = read_session(path, allow=allow)
         return Session(
             None,
             saved.tree,
@@ -38,14 +44,14 @@ def open_session(path: str | os.PathLike[str], engine: Engine | None = None) -> 
             head=saved.head,
             read_only="it was opened without a model",
         )
-    saved = read_session(path, engine.vocabulary)
+    saved = read_session(path, engine.vocabulary, allow)
     difference = _difference(saved.identity, engine)
     if difference is None:
         _warn_of_noise(path, saved.identity, engine.identity)
         return Session(engine, saved.tree, engine.identity_with(saved.identity.adapter), head=saved.head)
     warnings.warn(f"{os.fspath(path)} is opened for reading only: {difference}", stacklevel=2)
     # The file's own tokens: ids mean something else to another tokenizer.
-    saved = read_session(path)
+    saved = read_session(path, allow=allow)
     return Session(None, saved.tree, saved.identity, head=saved.head, read_only=difference)
 
 
