@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -48,6 +48,11 @@ class Operator(Described):
     def is_deterministic(self) -> bool:
         """Whether it always leaves exactly one token."""
         return False
+
+    @property
+    def is_shift_invariant(self) -> bool:
+        """Whether scores that are all greater by one number give the same distribution."""
+        return True
 
     @abstractmethod
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
@@ -95,28 +100,6 @@ class Bias(Operator):
         ids = ids_in_row(self.nats, scores)
         result = scores.clone()
         result[ids] += torch.tensor(list(self.nats.values()), dtype=scores.dtype, device=scores.device)
-        return result
-
-
-@dataclass(frozen=True)
-class Ban(Operator):
-    """Exclude tokens; what is left keeps its proportions.
-
-    Parameters
-    ----------
-    token_ids
-        Ids that must not come.
-    """
-
-    token_ids: Sequence[int]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
-
-    def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
-        """Return the row without the banned tokens."""
-        result = scores.clone()
-        result[ids_in_row(self.token_ids, scores)] = -torch.inf
         return result
 
 
