@@ -99,6 +99,7 @@ COLUMNS: tuple[Column, ...] = (
     _measure("surprisal_s"),
     _measure("cost"),
     _measure("expected_cost"),
+    _integer("fired", missing=0, dtype="<u4"),
     _integer("top_ids", width=TOP_K),
     _measure("top_log_probs", "nats", width=TOP_K),
 )
@@ -128,6 +129,9 @@ COLUMNS: tuple[Column, ...] = (
     ``-log2`` of the token's probability after the interventions and after the sampler stages.
 ``cost``, ``expected_cost``
     ``log2 q(x) - log2 p(x)`` of the token, and ``KL(q || p)``. Both missing for prompt tokens.
+``fired``
+    Which operators of the recipe's program changed the row that the token was drawn from: bit `i`, counted
+    from the lowest, is operator `i`. 0 where none did, and for tokens that were not drawn.
 ``top_ids``, ``top_log_probs``
     The most probable tokens of `p`, best first, with natural log-probabilities.
 """

@@ -32,13 +32,13 @@ from itwidgets.tree.json_record import (
 from itwidgets.tree.json_values import Json, member, only, shown
 from itwidgets.tree.record import Maker, Record
 from itwidgets.tree.table import TokenTree
-from itwidgets.tree.versions import from_version_1
+from itwidgets.tree.versions import of_today
 from itwidgets.tree.vocabulary import StoredVocabulary, TokenTexts
 
 __all__ = ["ModelIdentity", "SavedSession", "SessionFileError", "read_session", "save_session"]
 
 FORMAT = "itwidgets session"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,7 @@ def read_session(
     if document.get("digest") != _digest(_canonical(content)):
         raise SessionFileError(f"{path} was changed after it was saved: its content does not fit its digest")
     try:
-        content = from_version_1(content) if document["version"] == 1 else content
-        return _session(content, vocabulary, allow)
+        return _session(of_today(content, document["version"]), vocabulary, allow)
     except ValueError as error:
         raise SessionFileError(f"{path} does not hold a session: {error}") from None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from itwidgets.tree.columns import Origin
 
 if TYPE_CHECKING:
+    from itwidgets.interventions import Operator, Program
     from itwidgets.tree.table import TokenTree
 
 
@@ -110,6 +111,20 @@ class Node:
     def expected_cost(self) -> float:
         """Expected cost ``KL(q || p)`` in bits."""
         return self._value("expected_cost")
+
+    @property
+    def program(self) -> Program | None:
+        """What it was drawn by; None for a token that was given, and where a file only shows it."""
+        index = int(self._value("recipe"))
+        program = self.tree.record.recipes[index].program if index >= 0 else None
+        return None if isinstance(program, str) else program
+
+    @property
+    def fired(self) -> tuple[Operator, ...]:
+        """Operators of its program that changed the row that it was drawn from."""
+        flags, program = int(self._value("fired")), self.program
+        operators = () if program is None else program.operators
+        return tuple(operator for i, operator in enumerate(operators) if flags >> i & 1)
 
 
 @dataclass(frozen=True)

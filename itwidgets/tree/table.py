@@ -241,7 +241,8 @@ class TokenTree:
     def to_frame(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """Rows as a table with units in the column names; all rows unless some are named.
 
-        The index is the row, ``token`` is the token's text, ``origin`` and ``route`` are words.
+        The index is the row, ``token`` is the token's text, ``origin`` and ``route`` are words, and ``fired``
+        names the operators that changed the row.
         """
         import pandas as pd
 
@@ -252,6 +253,9 @@ class TokenTree:
                 columns[column.label] = self._columns[column.name][chosen]
         columns["origin"] = [Origin(value).word for value in columns["origin"]]
         columns["route"] = [Route(value).word for value in columns["route"]]
+        columns["fired"] = [
+            ", ".join(type(operator).__name__ for operator in self[int(row)].fired) for row in chosen
+        ]
         return pd.DataFrame(columns, index=pd.Index(chosen, name="row"))
 
 

@@ -10,7 +10,23 @@ from itwidgets.tree.json_columns import numbers_from_json, packed
 from itwidgets.tree.json_values import Json, member
 
 
-def from_version_1(content: Json) -> Json:
+def of_today(content: Json, version: int) -> Json:
+    """Bring the content of a file of some version to the form of today."""
+    for step in (_from_version_1, _from_version_2)[version - 1 :]:
+        content = step(content)
+    return content
+
+
+def _from_version_2(content: Json) -> Json:
+    """Version 2 did not say which operators changed a row."""
+    columns = member(content, "columns", dict)
+    if "fired" in columns:
+        raise ValueError("columns has 'fired', which version 2 does not know")
+    fired = [int(BY_NAME["fired"].missing)] * len(member(columns, "parent", list))
+    return content | {"columns": columns | {"fired": fired}}
+
+
+def _from_version_1(content: Json) -> Json:
     """Bring the content of version 1 to that of version 2.
 
     Version 1 counted forward calls for each engine, and said neither of which kind they were, nor what

@@ -20,18 +20,36 @@ export const COLUMNS = [
   { name: "surprisal_s", dtype: "<f4", width: 1 },
   { name: "cost", dtype: "<f4", width: 1 },
   { name: "expected_cost", dtype: "<f4", width: 1 },
+  { name: "fired", dtype: "<u4", width: 1 },
   { name: "top_ids", dtype: "<i4", width: TOP_K },
   { name: "top_log_probs", dtype: "<f4", width: TOP_K },
 ] as const;
 
 type ColumnSpec = (typeof COLUMNS)[number];
 export type ColumnName = ColumnSpec["name"];
-type ColumnArray<Dtype> = Dtype extends "<f4"
-  ? Float32Array
-  : Dtype extends "|u1"
-    ? Uint8Array
-    : Int32Array;
-export type Columns = { [Spec in ColumnSpec as Spec["name"]]: ColumnArray<Spec["dtype"]> };
+export type Columns = { [Spec in ColumnSpec as Spec["name"]]: Arrays[Spec["dtype"]] };
+
+interface Arrays {
+  "|u1": Uint8Array;
+  "<u4": Uint32Array;
+  "<i4": Int32Array;
+  "<f4": Float32Array;
+}
+export type Dtype = keyof Arrays;
+
+interface MakesArrays {
+  new (length: number): Arrays[Dtype];
+  new (values: number[]): Arrays[Dtype];
+  new (buffer: ArrayBuffer): Arrays[Dtype];
+}
+
+/** The arrays that the numbers of a column stand in. */
+export const ARRAYS: Record<Dtype, MakesArrays> = {
+  "|u1": Uint8Array,
+  "<u4": Uint32Array,
+  "<i4": Int32Array,
+  "<f4": Float32Array,
+};
 
 /** Why a token stands where it stands: the words of the numbers in the column `origin`. */
 export const ORIGINS = ["prompt", "sampled", "forced", "edited"] as const;
@@ -150,10 +168,8 @@ function bytesOf(view: DataView): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
 }
 
-function elements(dtype: ColumnSpec["dtype"], view: DataView): ColumnArray<typeof dtype> {
-  const bytes = bytesOf(view);
-  if (dtype === "|u1") return bytes;
-  return dtype === "<f4" ? new Float32Array(bytes.buffer) : new Int32Array(bytes.buffer);
+function elements(dtype: Dtype, view: DataView): Arrays[Dtype] {
+  return new ARRAYS[dtype](bytesOf(view).buffer);
 }
 
 /** Return the columns of an encoded slice by name, and the tokens that travelled with it. */

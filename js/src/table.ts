@@ -1,13 +1,6 @@
-import { COLUMNS, type ColumnName, type Columns, type Tokens } from "./protocol";
+import { ARRAYS, COLUMNS, type ColumnName, type Columns, type Tokens } from "./protocol";
 
 const FIRST_CAPACITY = 256;
-
-type AnyColumn = Columns[ColumnName];
-
-function empty(dtype: (typeof COLUMNS)[number]["dtype"], length: number): AnyColumn {
-  if (dtype === "|u1") return new Uint8Array(length);
-  return dtype === "<f4" ? new Float32Array(length) : new Int32Array(length);
-}
 
 /** The token table: columns that only grow, and the bytes of every token that is mentioned in them. */
 export class Table {
@@ -15,7 +8,7 @@ export class Table {
   #length = 0;
   #capacity = 0;
   #columns = Object.fromEntries(
-    COLUMNS.map(({ name, dtype }) => [name, empty(dtype, 0)]),
+    COLUMNS.map(({ name, dtype }) => [name, new ARRAYS[dtype](0)]),
   ) as unknown as Columns;
 
   get length(): number {
@@ -56,7 +49,7 @@ export class Table {
     this.#capacity = Math.max(FIRST_CAPACITY, 2 * this.#capacity, length);
     this.#columns = Object.fromEntries(
       COLUMNS.map(({ name, dtype, width }) => {
-        const column = empty(dtype, this.#capacity * width);
+        const column = new ARRAYS[dtype](this.#capacity * width);
         column.set(this.#columns[name]);
         return [name, column];
       }),

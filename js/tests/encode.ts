@@ -1,4 +1,4 @@
-import { COLUMNS, type ColumnName, type Slice } from "../src/protocol";
+import { ARRAYS, COLUMNS, type ColumnName, type Dtype, type Slice } from "../src/protocol";
 
 export type Row = Record<Exclude<ColumnName, "top_ids" | "top_log_probs">, number> & {
   top_ids: number[];
@@ -18,10 +18,8 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(shifted.buffer, 3, bytes.length);
 }
 
-function pack(dtype: string, values: number[]): DataView {
-  if (dtype === "|u1") return view(new Uint8Array(values));
-  const typed = dtype === "<f4" ? new Float32Array(values) : new Int32Array(values);
-  return view(new Uint8Array(typed.buffer));
+function pack(dtype: Dtype, values: number[]): DataView {
+  return view(new Uint8Array(new ARRAYS[dtype](values).buffer));
 }
 
 function padded(values: number[], width: number, missing: number): number[] {

@@ -93,6 +93,7 @@ export class FakeKernel {
       surprisal_s: surprisal,
       cost: origin === "prompt" ? Number.NaN : origin === "forced" ? surprisal : 0,
       expected_cost: origin === "prompt" ? Number.NaN : 0,
+      fired: 0,
       top_ids: order,
       top_log_probs: order.map((id) => scores?.[id] ?? Number.NaN),
     });

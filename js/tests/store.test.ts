@@ -12,6 +12,7 @@ function row(parent: number, position: number, more: Partial<Row> = {}): Row {
     surprisal_q: 2,
     surprisal_s: 2,
     expected_cost: 0,
+    fired: 0,
     origin: 1,
     token_id: position,
   };

@@ -74,9 +74,9 @@ def test_an_edited_figure_is_refused(path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"format": "another"}, "is not a session file: its format is not"),
-        ({"version": 99}, "has version 99, but this release reads versions 1 to 2"),
-        ({"version": None}, "has version None, but this release reads versions 1 to 2"),
-        ({"version": True}, "has version True, but this release reads versions 1 to 2"),
+        ({"version": 99}, "has version 99, but this release reads versions 1 to 3"),
+        ({"version": None}, "has version None, but this release reads versions 1 to 3"),
+        ({"version": True}, "has version True, but this release reads versions 1 to 3"),
         ({"version": 1}, "does not hold a session: column top_ids|does not hold a session: top_ids is"),
         ({"digest": None}, "was changed after it was saved"),
         ({"content": None}, "is not a whole session file: it has no content"),
@@ -245,7 +245,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
         read_session(path)
 
 
-@pytest.mark.parametrize("name", ["version_1.itw.json"])
+@pytest.mark.parametrize("name", ["version_1.itw.json", "version_2.itw.json"])
 @given(data=st.data())
 def test_a_changed_file_of_an_earlier_version_is_refused_or_read(
     name: str, data: st.DataObject, scratch: Path

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itwidgets.interventions import GREEDY, Ban, Bias, Program, Temperature, TopP
+from itwidgets.interventions import GREEDY, Ban, Bias, Program, Temperature, TopK, TopP
 from itwidgets.tree import (
     COLUMNS,
     TOP_K,
@@ -47,7 +47,8 @@ def _numbers(column: Column) -> st.SearchStrategy[Any]:
         return st.floats(width=32)
     if column.name in ("token_id", "top_ids"):
         return st.integers(-1 if column.width > 1 else 0, 19)
-    return st.integers(0 if column.name == "rank" else -1, 2**31 - 1)
+    limits = np.iinfo(column.dtype)
+    return st.integers(0 if column.name == "rank" else max(-1, limits.min), int(limits.max))
 
 
 @st.composite
@@ -158,6 +159,21 @@ def test_a_file_of_the_first_version_opens(tmp_path: Path) -> None:
     assert tree.column("forward").tolist() == [0] * 4 + list(range(1, 14))
     assert tree.column("route").tolist() == [Route.PREFILL] * 4 + [Route.DECODE] * 13
     assert set(tree.column("recipe").tolist()) == {-1}
+    save_session(tmp_path / "again.json", saved)
+    assert_fits_schema(tmp_path / "again.json")
+    assert_same_session(read_session(tmp_path / "again.json"), saved)
+
+
+def test_a_file_of_the_second_version_opens(tmp_path: Path) -> None:
+    saved = read_session(FIXTURES / "version_2.itw.json")
+    tree = saved.tree
+    assert (len(tree), saved.head) == (13, 12)
+    assert tree.token_ids(12) == [270, 300, 266, 420, 239, 149, 42, 43, 328, 190]
+    assert tree.column("recipe").tolist() == [-1] * 4 + [0] * 5 + [-1] * 2 + [1] * 2
+    assert tree[4].program == Ban([0]) >> Bias({42: 1.5}) >> Temperature(1.3) >> TopK(60)
+    assert len(tree.record.recomputed) == 2
+    # It did not say which operators changed a row.
+    assert set(tree.column("fired").tolist()) == {0}
     save_session(tmp_path / "again.json", saved)
     assert_fits_schema(tmp_path / "again.json")
     assert_same_session(read_session(tmp_path / "again.json"), saved)

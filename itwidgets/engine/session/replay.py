@@ -33,6 +33,7 @@ FIGURES = (
     "surprisal_s",
     "cost",
     "expected_cost",
+    "fired",
     "top_ids",
     "top_log_probs",
 )
@@ -296,8 +297,11 @@ class _Player:
         found: dict[int, Difference] = {}
         for name in columns:
             old, new = (tree.column(name)[rows.start : rows.stop] for tree in (self._old, self._new))
-            wrong = ~(_same_bits(old, new) if exact else _close(old, new, self._tolerance))
-            for place in np.argwhere(wrong).tolist():
+            same = _same_bits(old, new) if exact else _close(old, new, self._tolerance)
+            if name == "fired":
+                # Files of earlier versions do not say it.
+                same |= old == 0
+            for place in np.argwhere(~same).tolist():
                 row, where = rows.start + place[0], tuple(place)
                 found.setdefault(row, Difference(row, name, old[where].item(), new[where].item()))
         self._differences += [found[row] for row in sorted(found)]
