@@ -102,7 +102,7 @@ def mass_cost(mass: Array, target: Array | float, *, base: float = 2.0) -> torch
     2.0
     """
     before = float64(mass)
-    after = beside(torch.as_tensor(target), before)
+    after = beside(target, before)
     for name, values in (("mass", before), ("target", after)):
         if not bool(((values >= 0) & (values <= 1)).all()):
             raise ValueError(f"{name} is {values.tolist()}, but must lie between 0 and 1")

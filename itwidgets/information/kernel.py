@@ -57,9 +57,11 @@ def float64(rows: Array) -> torch.Tensor:
     return reducible(torch.as_tensor(rows)).double()
 
 
-def beside(values: Array, rows: torch.Tensor) -> torch.Tensor:
+def beside(values: float | Array, rows: torch.Tensor) -> torch.Tensor:
     """Return values in float64 on the device of `rows`."""
-    return torch.as_tensor(values).to(rows.device).double()
+    # torch would take Python's numbers for float32.
+    numbers = values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
+    return numbers.to(rows.device).double()
 
 
 def pair(log_p: Array, log_q: Array) -> tuple[torch.Tensor, torch.Tensor]:

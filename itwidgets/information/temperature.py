@@ -82,7 +82,7 @@ def temperature_for_entropy(scores: Array, target: float | Array, *, base: float
     """
     rows = float64(scores)
     rows = rows - rows.amax(-1, keepdim=True)
-    wanted = (beside(torch.as_tensor(target), rows) * unit(base)).expand(rows.shape[:-1])
+    wanted = (beside(target, rows) * unit(base)).expand(rows.shape[:-1])
     _check_reach(rows, wanted, unit(base))
     return _log_temperature(rows.reshape(-1, rows.shape[-1]), wanted.reshape(-1)).exp().reshape(wanted.shape)
 

@@ -33,7 +33,7 @@ def surprisal_variance(surprisals: Array, mean: float | Array | None = None) -> 
     (1.0, 2.0)
     """
     bits = float64(surprisals)
-    centre = bits.nanmean(-1) if mean is None else beside(torch.as_tensor(mean), bits)
+    centre = bits.nanmean(-1) if mean is None else beside(mean, bits)
     return (bits - centre[..., None]).square().nanmean(-1)
 
 
