@@ -10,13 +10,13 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from itwidgets.engine import Engine, Session, load
+    from itwidgets.engine import Engine, Session, load, score
     from itwidgets.engine import open_session as open  # noqa: A004 - `itwidgets.open`, like `gzip.open`
     from itwidgets.widgets import TokenStream
 
 __version__ = metadata.version("itwidgets")
 
-__all__ = ["Engine", "Session", "TokenStream", "load", "open"]
+__all__ = ["Engine", "Session", "TokenStream", "load", "open", "score"]
 
 _HOMES = {
     "Engine": ("itwidgets.engine", "Engine"),
@@ -24,6 +24,7 @@ _HOMES = {
     "TokenStream": ("itwidgets.widgets", "TokenStream"),
     "load": ("itwidgets.engine", "load"),
     "open": ("itwidgets.engine", "open_session"),
+    "score": ("itwidgets.engine", "score"),
 }
 
 

@@ -217,13 +217,17 @@ class Runner:
 
     def forward_batch(self, token_ids: Sequence[int], cache: Cache) -> torch.Tensor:
         """Pass one token of each of several texts, which a cache holds side by side; return ``[n, D]``."""
-        ids = self._ids(token_ids).T
+        return self.forward_texts(torch.tensor(token_ids)[:, None], cache)[:, 0]
+
+    def forward_texts(self, token_ids: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """Pass the next tokens of several texts, ``[n, tokens]``; return ``[n, tokens, D]``."""
+        ids = token_ids.to(self.input_device)
         options: dict[str, Any] = {"input_ids": ids, self._cache_name: cache, "use_cache": True}
         with self._linears():
             if self._keeps_hidden:
-                kept: torch.Tensor = self.model.base_model(**options).last_hidden_state[:, 0]
+                kept: torch.Tensor = self.model.base_model(**options).last_hidden_state
             else:
-                kept = self.model(**options).logits[:, 0]
+                kept = self.model(**options).logits
         return kept
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from itwidgets.engine.decoding.choice import Plan
-from itwidgets.engine.decoding.generation import Generation
+from itwidgets.engine.decoding.generation import Generation, step_at
 from itwidgets.engine.decoding.memory import Memory
 from itwidgets.engine.decoding.rollout import Continuation, Rollout
+from itwidgets.engine.scoring.score import ScoreOptions, score
+from itwidgets.engine.scoring.texts import Texts
 from itwidgets.engine.session.distribution import Distribution
 from itwidgets.engine.session.growing import GrowingTree
 from itwidgets.engine.session.replay import Replay, start_replay
+from itwidgets.engine.session.stages import stages_of
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.information import log_probabilities
 from itwidgets.interventions import GREEDY, Operator, Program, check_whole
 from itwidgets.tree import Branch, Node, Recipe
 from itwidgets.tree.files import SavedSession, save_session
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -188,27 +194,31 @@ class Session(GrowingTree):
             raise ValueError(f"{continuation!r} belongs to another session: give one of this session's own")
         return self.add_branch(continuation).wait()[-1]
 
-    def distribution(self, position: int | Node) -> Distribution:
-        """`p` at a place, exact over the whole vocabulary.
+    def distribution(self, position: int | Node, program: Program | Operator | None = None) -> Distribution:
+        """`p` at a place, exact over the whole vocabulary, and what a program makes of it.
 
         Parameters
         ----------
         position
             Of a new token on the current branch, or its end for the token that would come next, or a
             node of any branch: what that token was drawn from.
+        program
+            For ``stages``, ``q`` and ``s``; by default that which drew the token there. Of a token that was
+            given, and where there is none yet, there are no stages, and `q` and `s` are `p`.
 
         Examples
         --------
         >>> round(session.distribution(0).entropy, 2)
         2.14
         """
-        return self.distribution_after(self.parent_of(position))
+        chosen = self.program_at(position) if program is None else Program() >> program
+        return self.read_distribution(self.parent_of(position), chosen).wait()
 
     def distribution_after(self, row: int) -> Distribution:
         """`p` of the token that follows a row of the tree."""
         return self.read_distribution(row).wait()
 
-    def read_distribution(self, row: int) -> Job[Distribution]:
+    def read_distribution(self, row: int, program: Program | None = None) -> Job[Distribution]:
         """Start the job that computes `p` after a row: at once where it is held, else after other jobs."""
         if row < 0:
             raise ValueError("the first token of a text has no context, so there is no distribution to show")
@@ -217,10 +227,26 @@ class Session(GrowingTree):
 
         def body(job: Job[Distribution]) -> Steps[Distribution]:
             scores = yield from self._branching.writer.scores(row)
-            return Distribution(log_probabilities(scores).cpu().numpy(), vocabulary)
+            log_probs = log_probabilities(scores).cpu().numpy()
+            if program is None:
+                return Distribution(log_probs, vocabulary)
+            stages = stages_of(scores, step_at(self.tree, row), program, vocabulary)
+            return Distribution(log_probs, vocabulary, stages)
 
         lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
         return self._submit(lane, Job("distribution", body))
+
+    def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:
+        """Score every token of given texts with the session's model and adapter; the tree stays as it is.
+
+        As :func:`itwidgets.score`, which says what ``options`` there are.
+
+        Examples
+        --------
+        >>> session.score("It is Rome")["surprisal_bits"].round(2).tolist()
+        [nan, 3.6, 17.2]
+        """
+        return score(self.engine, texts, adapter=self.identity.adapter, **options)
 
     def replay(self) -> Replay:
         """Make all tokens again, call by call and in a tree of their own, and compare every figure.

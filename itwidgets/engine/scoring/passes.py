@@ -1,0 +1,126 @@
+"""Forward calls over many windows: several short ones at once, long ones in chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from itwidgets.engine.model.masks import tree_mask
+from itwidgets.engine.model.runner import Runner
+from itwidgets.engine.scoring.windows import Window
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a forward call left, for the tokens that follow and are to be scored.
+
+    Attributes
+    ----------
+    kept
+        What is kept of each token to give the scores of the next, ``[n, D]``.
+    token_ids
+        The tokens that follow, ``[n]``.
+    contexts
+        How many tokens stand before each, ``[n]``.
+    rows
+        Their rows of the table, ``[n]``.
+    count
+        How many tokens passed.
+    """
+
+    kept: torch.Tensor
+    token_ids: npt.NDArray[np.int64]
+    contexts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    count: int
+
+
+def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Iterator[Passed]:
+    """Pass windows through the model, the longest first; give what each forward call left.
+
+    Where the model takes such masks, windows stand behind each other in one row, and each sees itself
+    alone: nothing is padding. Else they stand below each other, filled up at their ends, where what is
+    filled up comes too late to count. Neighbours in length go together, so there is little of it.
+
+    Parameters
+    ----------
+    batch_tokens
+        Tokens in one call, at most, padding included. A longer window goes alone, in chunks of so many.
+    batch_size
+        Windows in one call, at most.
+    """
+    is_row = runner.takes_tree_masks
+    ordered = sorted(windows, key=lambda window: -len(window.token_ids))
+    for pack in _packs(ordered, batch_tokens, batch_size, is_row):
+        if len(pack) == 1:
+            yield from _chunks(runner, pack[0], batch_tokens)
+        else:
+            kept = (_in_one_row if is_row else _padded)(runner, [window.token_ids for window in pack])
+            yield _joined([_passed(window, 0, one) for window, one in zip(pack, kept, strict=True)])
+
+
+def _packs(
+    windows: Sequence[Window], batch_tokens: int, batch_size: int, is_row: bool
+) -> Iterator[Sequence[Window]]:
+    """Neighbours that go together; their lengths fall."""
+    start, total = 0, 0
+    for i, window in enumerate(windows):
+        length = len(window.token_ids)
+        total = total + length if is_row else len(windows[start].token_ids) * (i + 1 - start)
+        if i > start and (total > batch_tokens or i - start == batch_size):
+            yield windows[start:i]
+            start, total = i, length
+    if windows:
+        yield windows[start:]
+
+
+def _chunks(runner: Runner, window: Window, batch_tokens: int) -> Iterator[Passed]:
+    ids, cache = window.token_ids, runner.trial_cache()
+    step = batch_tokens if len(ids) <= batch_tokens or runner.continues_in_chunks else len(ids)
+    for start in range(0, len(ids), step):
+        yield _passed(window, start, runner.forward(ids[start : start + step], cache))
+
+
+def _in_one_row(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    lengths = torch.tensor([len(ids) for ids in texts])
+    owners = torch.arange(len(texts)).repeat_interleave(lengths).to(runner.input_device)
+    positions = torch.cat([torch.arange(len(ids)) for ids in texts]).to(runner.input_device)
+    mask = tree_mask(runner.config, 0, owners, positions, len(owners), runner.model.dtype)
+    ids = [token_id for text in texts for token_id in text]
+    kept = runner.forward(ids, runner.trial_cache(), position_ids=positions[None], mask=mask)
+    return kept.split(lengths.tolist())
+
+
+def _padded(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    longest = max(map(len, texts))
+    rows = torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in texts])
+    kept = runner.forward_texts(rows, runner.trial_cache())
+    return [one[: len(ids)] for one, ids in zip(kept, texts, strict=True)]
+
+
+def _passed(window: Window, start: int, kept: torch.Tensor) -> Passed:
+    """Return what is asked of a window's rows from ``start`` on."""
+    stop = start + len(kept)
+    places = np.arange(min(max(start, window.skipped), stop), stop)
+    scored = np.array(window.scored, dtype=np.int64)
+    return Passed(
+        kept=kept[len(kept) - len(places) :],
+        token_ids=scored[places - window.skipped],
+        contexts=places + 1,
+        rows=window.row + places - window.skipped,
+        count=len(kept),
+    )
+
+
+def _joined(parts: Sequence[Passed]) -> Passed:
+    return Passed(
+        torch.cat([part.kept for part in parts]),
+        np.concatenate([part.token_ids for part in parts]),
+        np.concatenate([part.contexts for part in parts]),
+        np.concatenate([part.rows for part in parts]),
+        sum(part.count for part in parts),
+    )
