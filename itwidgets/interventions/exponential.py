@@ -17,10 +17,13 @@ from itwidgets.information.kernel import float64, relative_entropy
 _MOST_STEPS = 200
 _PRECISION = 1e-15
 _TOLERANCE = 1e-13
+
 _NOISE = 1e-12
 """By how much sums over a vocabulary may be off."""
+
 _MOST_NATS = 30.0
-"""How far log-odds may move in one Newton step: beyond, the curvature says nothing any more."""
+"""How far log-odds against what is likely may rise in one Newton step: beyond, the curvature says nothing."""
+
 _MOST_FACTOR = 4.0
 """How much the temperature may grow or shrink in one Newton step."""
 
@@ -135,7 +138,7 @@ def nearest(
             break
         step = -_inverse(here.hessian) @ here.gradient
         slope = float(here.gradient @ step)
-        size = _first_size(point, step, values, entropy is not None)
+        size = _first_size(here, 1.0 if entropy is None else float(point[-1]), values, step)
         while True:
             there = _dual(point + size * step, log_p, values, goals, entropy)
             slack = _NOISE * (1 + abs(here.value))
@@ -187,12 +190,10 @@ def _inverse(hessian: torch.Tensor) -> torch.Tensor:
     return inverse / scales
 
 
-def _first_size(point: torch.Tensor, step: torch.Tensor, values: torch.Tensor, has_entropy: bool) -> float:
-    temperature = float(point[-1]) if has_entropy else 1.0
-    most = float((step[: len(values)] @ values).abs().max()) / temperature if len(values) else 0.0
-    size = min(1.0, _MOST_NATS / most) if most > 0 else 1.0
-    if has_entropy:
-        change = float(step[-1]) / temperature
-        bound = _MOST_FACTOR - 1 if change > 0 else 1 - 1 / _MOST_FACTOR
-        size = min(size, bound / abs(change)) if change else size
-    return size
+def _first_size(here: _Dual, temperature: float, values: torch.Tensor, step: torch.Tensor) -> float:
+    """Return how much of a step to try first, so that it stays where the curvature says something."""
+    change = float(step[len(values) :].sum())
+    most = (_MOST_FACTOR - 1) * temperature if change > 0 else (1 - 1 / _MOST_FACTOR) * temperature
+    moved = step[: len(values)] @ values / temperature
+    rise = float(moved.max() - here.scores.softmax(-1) @ moved)
+    return min(1.0, most / abs(change) if change else 1.0, _MOST_NATS / rise if rise > 0 else 1.0)

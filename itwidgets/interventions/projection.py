@@ -33,7 +33,9 @@ class Target(Operator):
 
     def unreached(self, step: Step, why: object) -> ValueError:
         """Return the error that says why a row cannot have the property."""
-        return ValueError(f"{self} cannot be met at position {step.position}: {why}")
+        return ValueError(
+            f"{type(self).__name__} cannot give {self.promise} at position {step.position}: {why}"
+        )
 
 
 class MeanTarget(Target):
@@ -119,4 +121,4 @@ def _check_met(
         found.append((f"an entropy of {bits} bits", float(entropy(met.log_softmax(-1))), bits, 1.0))
     for promise, value, goal, scale in found:
         if not abs(value - goal) <= _CLOSE * max(scale, abs(goal)):
-            raise asking.unreached(step, f"as near as it comes, {promise} is {value:.6g}")
+            raise asking.unreached(step, f"in place of {promise} it reaches {value:.6g}")

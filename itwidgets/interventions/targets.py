@@ -107,7 +107,10 @@ class Mass(MassTarget):
     @property
     def promise(self) -> str:
         """The probability, in words."""
-        return f"a probability of {self.probability} for {len(self.token_ids)} tokens"
+        first, *others = self.token_ids
+        return f"a probability of {self.probability} for " + (
+            f"{1 + len(others)} tokens" if others else f"token {first}"
+        )
 
 
 @dataclass(frozen=True)
