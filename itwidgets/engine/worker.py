@@ -186,11 +186,9 @@ class Worker:
         self._lanes: OrderedDict[Hashable, deque[Job[Any]]] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
-        self._is_to_rest = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
-        with _workers_lock:
-            _workers.add(self)
+        _workers.add(self)
 
     def submit(self, lane: Hashable, job: Job[T]) -> Job[T]:
         """Put a job at the end of a lane."""
@@ -200,12 +198,6 @@ class Worker:
             self._lanes.setdefault(lane, deque()).append(job)
             self._changed.notify()
         return job
-
-    def rest(self) -> None:
-        """Give the threads for parallel work back, as soon as there is nothing to do."""
-        with self._changed:
-            self._is_to_rest = True
-            self._changed.notify()
 
     def close(self) -> None:
         """Stop all jobs and end the thread."""
@@ -222,7 +214,6 @@ class Worker:
         _here.is_worker = True
         with torch.inference_mode():
             while (lane := self._next_lane()) is not None:
-                rest_all(but=self)
                 with _switch_interval.lowered():
                     while lane is not None:
                         self._advance(lane)
@@ -231,9 +222,8 @@ class Worker:
     def _next_lane(self, wait: bool = True) -> Hashable | None:
         with self._changed:
             while wait and not self._lanes and not self._closed:
-                if self._is_to_rest:
-                    self._is_to_rest = False
-                    release_threads()
+                # A set of threads that nobody uses slows whoever else computes: other engines, a user's cell.
+                release_threads()
                 self._changed.wait()
             if not self._lanes:
                 return None
@@ -249,13 +239,6 @@ class Worker:
             jobs.popleft()
             if not jobs:
                 del self._lanes[lane]
-
-
-def rest_all(but: Worker | None = None) -> None:
-    """Let idle workers give their threads for parallel work back: they slow the thread that works."""
-    for worker in _all_workers():
-        if worker is not but:
-            worker.rest()
 
 
 class _SwitchInterval:
@@ -285,16 +268,10 @@ class _SwitchInterval:
 
 _switch_interval = _SwitchInterval()
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
-_workers_lock = threading.Lock()
-
-
-def _all_workers() -> list[Worker]:
-    with _workers_lock:
-        return list(_workers)
 
 
 @atexit.register
 def _close_all() -> None:
     # A thread that still runs torch while the interpreter goes down can crash it.
-    for worker in _all_workers():
+    for worker in list(_workers):
         worker.close()

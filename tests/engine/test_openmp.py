@@ -54,17 +54,18 @@ assert compute() == 2**22
 
 
 @needs_gnu_openmp
-def test_an_idle_worker_gives_its_threads_back_when_another_works() -> None:
+def test_a_worker_gives_its_threads_back_when_it_has_nothing_to_do() -> None:
     _run("""
-released, release = threading.Event(), worker.release_threads
-worker.release_threads = lambda: (release(), released.set())
-first, second = Worker("first"), Worker("second")
+rested, release = threading.Semaphore(0), worker.release_threads
+worker.release_threads = lambda: (release(), rested.release())
+one = Worker("one")
+assert rested.acquire(timeout=60)
 alone = threads()
-assert work_on(first) == alone + extra
-work_on(second)
-assert released.wait(60)
-assert threads() == alone + extra, threads()
-first.close(), second.close()
+for _ in range(2):
+    assert work_on(one) == alone + extra
+    assert rested.acquire(timeout=60)
+    assert threads() == alone, threads()
+one.close()
 """)
 
 

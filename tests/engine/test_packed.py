@@ -16,7 +16,7 @@ from torch import nn
 from itwidgets.engine.kv.layers import growing_cache
 from itwidgets.engine.model import packed, products
 from itwidgets.engine.model.packed import can_be_packed
-from itwidgets.engine.model.products import OneDNN, Plain, Upcast, best_product
+from itwidgets.engine.model.products import OneDNN, OneDNNForMany, Plain, Upcast, best_product, keeps_copy
 from itwidgets.engine.model.runner import Runner
 from tests.models import gate_at, tiny_model
 
@@ -78,6 +78,7 @@ def assert_untouched(model: nn.Module) -> None:
     [
         (Plain, torch.float32),
         pytest.param(OneDNN, torch.float32, marks=needs_onednn),
+        pytest.param(OneDNNForMany, torch.float32, marks=needs_onednn),
         (Upcast, torch.bfloat16),
         (Upcast, torch.float16),
     ],
@@ -107,32 +108,61 @@ def test_weights_are_upcast_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) 
         torch.testing.assert_close(Upcast(parts)(x), whole)
 
 
-@pytest.mark.parametrize("faster", [True, False])
-def test_a_copy_is_made_only_where_it_pays(monkeypatch: pytest.MonkeyPatch, faster: bool) -> None:
+@pytest.fixture
+def times(monkeypatch: pytest.MonkeyPatch) -> dict[type[Any], float]:
+    """Let products take these times, whatever this machine is."""
+    found: dict[type[Any], float] = {Plain: 1.0, OneDNN: 0.95, OneDNNForMany: 0.95, Upcast: 0.95}
     monkeypatch.setattr(products, "_known", {})
-    times = {Plain: 1.0, OneDNN: 0.5 if faster else 0.95, Upcast: 0.5 if faster else 0.95}
-    monkeypatch.setattr(products, "_seconds", lambda product, x, _: times[type(product)])
-    expected = OneDNN if products._onednn_takes(torch.float32) else Plain
-    assert best_product(torch.float32) is (expected if faster else Plain)
+    monkeypatch.setattr(products, "_seconds", lambda product, x, _: found[type(product)])
+    return found
+
+
+@needs_onednn
+def test_a_copy_is_made_only_where_it_pays(times: dict[type[Any], float]) -> None:
+    assert best_product(torch.float32) is Plain
+    products._known.clear()
+    times[OneDNN] = 0.5
+    assert best_product(torch.float32) is OneDNN
+    products._known.clear()
+    times[OneDNNForMany] = 0.3
+    assert best_product(torch.float32) is OneDNNForMany
+    assert keeps_copy(OneDNNForMany)
+    assert not keeps_copy(Plain)
     assert best_product(torch.float64) is Plain
 
 
-def test_half_precision_is_upcast_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_onednn
+def test_a_layout_is_chosen_by_one_row_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "_known", {})
+    # Packed for many, one row takes for ever on some processors.
+    monkeypatch.setattr(
+        products,
+        "_seconds",
+        lambda product, x, _: {Plain: 1.0, OneDNN: 0.8}.get(type(product), 20.0 if len(x) == 1 else 0.1),
+    )
+    assert best_product(torch.float32) is OneDNN
+
+
+def test_half_precision_is_upcast_where_the_processor_has_none(
+    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(products, "_onednn_takes", lambda dtype: False)
-    monkeypatch.setattr(products, "_seconds", lambda product, x, _: 0.5 if type(product) is Upcast else 1.0)
+    times[Upcast] = 0.5
     assert best_product(torch.bfloat16) is Upcast
     assert best_product(torch.float32) is Plain
 
 
-def test_a_product_that_is_wrong_or_refused_here_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_product_that_is_wrong_or_refused_here_is_not_taken(times: dict[type[Any], float]) -> None:
     def refusing(parts: Any) -> Any:
         raise RuntimeError("not on this processor")
 
-    monkeypatch.setattr(products, "_seconds", lambda product, x, _: 1.0 if type(product) is Plain else 0.1)
+    class Wrong(Plain):
+        def __call__(self, x: torch.Tensor) -> torch.Tensor:
+            return super().__call__(x) + 1
+
     weights = products.Weights(layers()[0].weight)
-    assert not products._is_faster(refusing, weights, 1)
-    assert not products._is_faster(lambda parts: lambda x: Plain(parts)(x) + 1, weights, 1)
+    times[Wrong] = 0.1
+    assert products._measured([refusing, Wrong], weights, [1]) is Plain
 
 
 def test_measuring_leaves_the_random_numbers_of_the_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import TypeGuard
 import torch
 from torch import nn
 
-from itwidgets.engine.model.products import MakeProduct, OneDNN, Plain, Product, best_product
+from itwidgets.engine.model.products import MakeProduct, Plain, Product, best_product, keeps_copy
 
 Layers = tuple[nn.Linear, ...]
 Choose = Callable[[Layers], MakeProduct]
@@ -107,7 +107,7 @@ class Packs:
 
     def _choose(self, layers: Layers) -> MakeProduct:
         make = best_product(layers[0].weight.dtype)
-        if make is not OneDNN:
+        if not keeps_copy(make):
             return make
         before = self._copied.get(layers, 0)
         nbytes = sum(layer.weight.nbytes for layer in layers)
@@ -115,7 +115,7 @@ class Packs:
             return Plain
         self._room -= nbytes - before
         self._copied[layers] = nbytes
-        return OneDNN
+        return make
 
     def update(self) -> None:
         """Copy the weights that have changed. Called before each step, so it looks at them all at once."""
