@@ -12,6 +12,7 @@ from itwidgets.engine.decoding.figures import pending_forced
 from itwidgets.engine.decoding.places import step_after
 from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.worker import Job, Steps
+from itwidgets.interventions import Step
 from itwidgets.tree import Node, Origin, TokenTree
 
 
@@ -72,6 +73,13 @@ def prompt_length(tree: TokenTree, path: Sequence[int]) -> int:
     while length < len(path) and origins[path[length]] in (Origin.PROMPT, Origin.EDITED):
         length += 1
     return length
+
+
+def step_at(tree: TokenTree, row: int) -> Step:
+    """Return the step of the token that follows a row of a tree."""
+    path = tree.path(row)
+    prompt = prompt_length(tree, path)
+    return step_after(tree, tree.token_ids(row), prompt, path[prompt:])
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from itwidgets.engine.session.stages import Stage, Stages
 from itwidgets.information import entropy, varentropy
 from itwidgets.tree import Vocabulary
 
@@ -35,11 +37,16 @@ class Distribution:
         Natural log-probabilities, float64, shape ``[V]``.
     vocabulary
         Finds tokens by their text.
+    stages
+        What each operator of a program makes of it, in order.
     """
 
-    def __init__(self, log_probs: npt.NDArray[np.float64], vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, log_probs: npt.NDArray[np.float64], vocabulary: Vocabulary, stages: Iterable[Stage] = ()
+    ) -> None:
         self.log_probs = log_probs
         self.vocabulary = vocabulary
+        self.stages = Stages(stages)
 
     def __len__(self) -> int:
         return len(self.log_probs)
@@ -52,6 +59,28 @@ class Distribution:
     def order(self) -> npt.NDArray[np.int64]:
         """Token ids from the most to the least probable; of tokens that tie, the lower id first."""
         return np.argsort(-self.log_probs, kind="stable")
+
+    @cached_property
+    def q(self) -> Distribution:
+        """`p` after the interventions among the stages; `p` itself if there are none.
+
+        Examples
+        --------
+        >>> from itwidgets.interventions import Ban, Temperature
+        >>> paris = engine.vocabulary.token_id(" Paris")
+        >>> found = session.distribution(0, program=Ban([paris]) >> Temperature(0.5))
+        >>> [round(one.probability(" a"), 3) for one in (found, found.q, found.s)]
+        [0.004, 0.017, 0.003]
+        """
+        return self._after([one for one in self.stages if one.operator.stage == "intervention"])
+
+    @cached_property
+    def s(self) -> Distribution:
+        """`p` after all stages: what a token is drawn from."""
+        return self._after(self.stages)
+
+    def _after(self, stages: Sequence[Stage]) -> Distribution:
+        return Distribution(stages[-1].log_probs, self.vocabulary) if stages else self
 
     @cached_property
     def entropy(self) -> float:

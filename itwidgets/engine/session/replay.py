@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from itwidgets.engine.decoding.choice import Plan
 from itwidgets.engine.decoding.figures import KnownToken, forced_figures
-from itwidgets.engine.decoding.generation import prompt_length
-from itwidgets.engine.decoding.places import step_after
+from itwidgets.engine.decoding.generation import step_at
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.interventions import Program
 from itwidgets.tree import Origin, Recipe, Recomputation, Route, TokenTree
@@ -254,11 +253,7 @@ class _Player:
         if recipe is None:
             self._not_drawn += 1
             return int(self._old.column("token_id")[row]), figures, OF_P
-        path = self._old.path(parent)
-        ids = self._old.column("token_id")[path].tolist()
-        prompt = prompt_length(self._old, path)
-        step = step_after(self._old, ids, prompt, path[prompt:])
-        return *Plan(recipe, 1).choose(scores, step), FIGURES
+        return *Plan(recipe, 1).choose(scores, step_at(self._old, parent)), FIGURES
 
     def _recipe(self, row: int) -> Recipe | None:
         """How a token was drawn, if that is known here."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from itwidgets.engine.decoding.generation import prompt_length
 from itwidgets.engine.session.history import History
-from itwidgets.interventions import is_whole
+from itwidgets.interventions import Program, is_whole
 from itwidgets.tree import Branch, Node, TokenTree
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class TreeView:
         if index == len(path):
             raise ValueError(f"position {position} has no token yet: it is the place of the next one")
         return self.tree[path[index]]
+
+    def program_at(self, position: int | Node) -> Program | None:
+        """Return what drew the token at a place; None where it was given, or where there is none yet."""
+        is_end = not isinstance(position, Node) and self.parent_of(position) == self._history.head
+        return None if is_end else self.node_at(position).program
 
     def _require_own(self, node: Node) -> None:
         if node.tree is not self.tree:
