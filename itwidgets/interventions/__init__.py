@@ -1,10 +1,13 @@
 """Operators on rows of scores, their composition to programs, and the drawing of a token."""
 
+from itwidgets.interventions import strategies
 from itwidgets.interventions.constrain import Constrain
 from itwidgets.interventions.control import At, Every, Schedule, Until, When
 from itwidgets.interventions.described import NO_CODE, Allowed
 from itwidgets.interventions.draw import SAMPLINGS, Draw, draw, drawing, gumbel_noise
+from itwidgets.interventions.from_hf import FromHF
 from itwidgets.interventions.functions import Fn
+from itwidgets.interventions.lint import commute, lint
 from itwidgets.interventions.mirostat import Mirostat
 from itwidgets.interventions.operators import Bias, Operator
 from itwidgets.interventions.parameters import check_seed, check_whole, is_whole
@@ -33,6 +36,7 @@ from itwidgets.interventions.step import Step
 from itwidgets.interventions.supports import Ban, Force, ForceText, Only
 from itwidgets.interventions.targets import Mass, MaxEntropy, TargetEntropy, TargetMoment, TargetSurprisal
 from itwidgets.interventions.tilts import KLBudget, Mask, Mix, Pool, Power
+from itwidgets.interventions.to_hf import ProgramProcessor, generation_settings, to_logits_processor
 from itwidgets.interventions.truncation import XTC, Epsilon, Eta, TopA, TopH, TopNSigma, Typical
 from itwidgets.interventions.watermark import Detection, Watermark
 
@@ -59,6 +63,7 @@ __all__ = [
     "Force",
     "ForceText",
     "Frequency",
+    "FromHF",
     "Greedy",
     "KLBudget",
     "LastToken",
@@ -80,6 +85,7 @@ __all__ = [
     "Predicate",
     "Presence",
     "Program",
+    "ProgramProcessor",
     "Repetition",
     "SamplerStage",
     "Schedule",
@@ -101,9 +107,14 @@ __all__ = [
     "When",
     "check_seed",
     "check_whole",
+    "commute",
     "draw",
     "drawing",
+    "generation_settings",
     "gumbel_noise",
     "is_whole",
+    "lint",
     "sampling_program",
+    "strategies",
+    "to_logits_processor",
 ]
