@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from itwidgets.information.kernel import Array, beside, float64, in_kind, pair, relative_entropy, unit
+from itwidgets.information.kernel import Array, beside, float64, in_kind, pair, relative_entropy, tensor, unit
 
 
 @in_kind
@@ -131,7 +131,7 @@ def context_length_curve(surprisals: Array, context_lengths: Array) -> torch.Ten
     tensor([4.0000, 1.5000], dtype=torch.float64)
     """
     values = float64(surprisals)
-    lengths = torch.as_tensor(context_lengths, device=values.device)
+    lengths = tensor(context_lengths).to(values.device)
     if lengths.shape != values.shape or lengths.is_floating_point() or bool((lengths < 0).any()):
         raise ValueError(
             f"context_lengths have shape {tuple(lengths.shape)} and dtype {lengths.dtype}, but must be whole "

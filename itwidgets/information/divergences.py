@@ -180,7 +180,7 @@ def renyi_divergence(log_p: Array, log_q: Array, alpha: float, *, base: float = 
     elif alpha == math.inf:
         nats = (p - q).masked_fill(p == -torch.inf, -torch.inf).amax(-1)
     else:
-        log_sum = _log_power_sum(p, q, alpha) if alpha > 0.5 else _log_power_sum(q, p, 1 - alpha)
+        log_sum = _log_power_sum(p, q, alpha - 1) if alpha > 0.5 else _log_power_sum(q, p, -alpha)
         nats = log_sum / (alpha - 1)
     return nats / unit(base) + 0.0
 
@@ -274,14 +274,15 @@ def _weights(weights: Array | None, rows: torch.Tensor) -> torch.Tensor:
     return shares
 
 
-def _log_power_sum(p: torch.Tensor, q: torch.Tensor, alpha: float) -> torch.Tensor:
-    """``log sum p**a q**(1-a)``, with its digits also where `p` and `q` are close, for `a` above 1/2.
+def _log_power_sum(p: torch.Tensor, q: torch.Tensor, excess: float) -> torch.Tensor:
+    """``log sum p**(1+e) q**-e``, with its digits also where `p` and `q` are close or `e` is small.
 
-    The sum less 1 is that of ``p**a q**(1-a) - a p - (1 - a) q``, whose terms all have one sign.
+    The sum less 1 is that of ``p**(1+e) q**-e - p + e (q - p)``, whose terms all have one sign.
     """
-    ratio, excess = p - q, alpha - 1
-    powers = (alpha * p - excess * q).masked_fill(p == -torch.inf, -torch.inf)
-    close = p.exp() * ((excess * ratio).expm1() + excess * (-ratio).expm1())
-    apart = powers.exp() - alpha * p.exp() + excess * q.exp()
-    difference = torch.where(ratio.abs() < 1, close, apart).sum(-1)
+    ratio = p - q
+    exponent = excess * ratio
+    powers = ((1 + excess) * p - excess * q).masked_fill(p == -torch.inf, -torch.inf)
+    tilted = torch.where(exponent.abs() < 1, p.exp() * exponent.expm1(), powers.exp() - p.exp())
+    moved = torch.where(ratio.abs() < 1, p.exp() * (-ratio).expm1(), q.exp() - p.exp())
+    difference = (tilted + excess * moved).sum(-1)
     return torch.where(difference.abs() < 0.5, difference.log1p(), powers.logsumexp(-1))

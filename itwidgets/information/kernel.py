@@ -52,16 +52,23 @@ def reducible(rows: torch.Tensor) -> torch.Tensor:
     return rows.cpu() if rows.device.type == "mps" else rows
 
 
+def tensor(values: Array | float) -> torch.Tensor:
+    """Return values as a tensor, which may share their memory; numbers of Python keep all their digits."""
+    if isinstance(values, torch.Tensor):
+        return values
+    array = np.asarray(values)
+    # torch shares neither what is read-only nor what runs backwards.
+    return torch.from_numpy(array if array.flags.writeable and array.flags.c_contiguous else array.copy())
+
+
 def float64(rows: Array) -> torch.Tensor:
     """Return rows as a float64 tensor, which may share their memory."""
-    return reducible(torch.as_tensor(rows)).double()
+    return reducible(tensor(rows)).double()
 
 
-def beside(values: float | Array, rows: torch.Tensor) -> torch.Tensor:
+def beside(values: Array | float, rows: torch.Tensor) -> torch.Tensor:
     """Return values in float64 on the device of `rows`."""
-    # torch would take Python's numbers for float32.
-    numbers = values if isinstance(values, torch.Tensor) else torch.as_tensor(np.asarray(values))
-    return numbers.to(rows.device).double()
+    return tensor(values).to(rows.device).double()
 
 
 def pair(log_p: Array, log_q: Array) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,7 +85,7 @@ def pair(log_p: Array, log_q: Array) -> tuple[torch.Tensor, torch.Tensor]:
 
 def token_ids(token: Array, rows: torch.Tensor) -> torch.Tensor:
     """Return ids of one token a row, on the device of the rows."""
-    index = torch.as_tensor(token, device=rows.device)
+    index = tensor(token).to(rows.device)
     if index.shape != rows.shape[:-1] or index.is_floating_point():
         raise ValueError(
             f"the token ids have shape {tuple(index.shape)} and dtype {index.dtype}, but must be whole "
@@ -164,7 +171,7 @@ def relative_entropy(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
 
 def mask_of(tokens: Array, rows: torch.Tensor) -> torch.Tensor:
     """Return a mask over the vocabulary on the device of the rows."""
-    mask = torch.as_tensor(tokens, device=rows.device)
+    mask = tensor(tokens).to(rows.device)
     if mask.dtype != torch.bool or mask.shape[-1:] != rows.shape[-1:]:
         raise ValueError(
             f"the mask has shape {tuple(mask.shape)} and dtype {mask.dtype}, but must hold a truth value for "

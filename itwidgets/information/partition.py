@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from itwidgets.information.kernel import Array, float64, like, moments, unit
+from itwidgets.information.kernel import Array, float64, like, moments, tensor, unit
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def partition_entropy(log_p: Array, classes: Array, *, base: float = 2.0) -> Par
     (0.8113, 1.1887)
     """
     rows = float64(log_p)
-    index = torch.as_tensor(classes, device=rows.device)
+    index = tensor(classes).to(rows.device)
     if index.shape != rows.shape[-1:] or index.is_floating_point() or bool((index < 0).any()):
         raise ValueError(
             f"classes have shape {tuple(index.shape)} and dtype {index.dtype}, but must be whole numbers of "

@@ -8,7 +8,17 @@ import torch
 
 from itwidgets.information.divergences import generalised_jensen_shannon
 from itwidgets.information.estimates import Estimate, estimate_like, mean_and_error
-from itwidgets.information.kernel import Array, expectation, float64, in_kind, like, moments, unit
+from itwidgets.information.kernel import (
+    Array,
+    beside,
+    expectation,
+    float64,
+    in_kind,
+    like,
+    moments,
+    tensor,
+    unit,
+)
 
 
 class SemanticEntropy(NamedTuple):
@@ -76,7 +86,7 @@ def length_normalised_uncertainty(
     1.5
     """
     log_p = float64(log_p_sequences)
-    return (-log_p / torch.as_tensor(lengths, device=log_p.device)).nanmean(-1) / unit(base)
+    return (-log_p / beside(lengths, log_p)).nanmean(-1) / unit(base)
 
 
 def semantic_entropy(
@@ -143,7 +153,7 @@ def self_consistency(classes: Array) -> torch.Tensor:
     >>> float(self_consistency(torch.tensor([0, 0, 0, 1])))
     0.75
     """
-    answers = torch.as_tensor(classes)
+    answers = tensor(classes)
     return (answers[..., :, None] == answers[..., None, :]).double().mean(-1).amax(-1)
 
 
@@ -177,16 +187,13 @@ def ensemble_information(
     rows = float64(log_p)
     mutual = generalised_jensen_shannon(rows, weights, base=base)
     entropies = moments(rows)[1] / unit(base)
-    if weights is None:
-        expected = entropies.mean(-1)
-    else:
-        expected = (entropies * torch.as_tensor(weights, device=rows.device)).sum(-1)
+    expected = entropies.mean(-1) if weights is None else (entropies * beside(weights, rows)).sum(-1)
     return EnsembleInformation(*(like(log_p, part) for part in (expected + mutual, expected, mutual)))
 
 
 def _equal(labels: Array, log_p: torch.Tensor, name: str) -> torch.Tensor:
     """Whether the samples at two places have one label, shape ``[..., K, K]``."""
-    found = torch.as_tensor(labels, device=log_p.device)
+    found = tensor(labels).to(log_p.device)
     if found.shape != log_p.shape:
         raise ValueError(
             f"{name} have shape {tuple(found.shape)}, but must have that of the samples, {tuple(log_p.shape)}"

@@ -146,7 +146,7 @@ def typical_set_distance(surprisals: Array, entropies: Array) -> torch.Tensor:
 def _bits_per_unit(
     bits: torch.Tensor, units: float | Array
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    counts = beside(torch.as_tensor(units), bits)
+    counts = beside(units, bits)
     if not bool((counts > 0).all()):
         raise ValueError(f"units are {units!r}, but must be counts above 0")
     mean, error, n = mean_and_error(bits)

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.information.kernel import Array, float64, in_kind, like, log_mass, mask_of, unit
+from itwidgets.information.kernel import Array, float64, in_kind, like, log_mass, mask_of, tensor, unit
 
 
 class WordSurprisals(NamedTuple):
@@ -172,7 +172,7 @@ def word_surprisals(
 
 
 def _ids(tokens: Array, rows: torch.Tensor) -> torch.Tensor:
-    ids = torch.as_tensor(tokens, device=rows.device)
+    ids = tensor(tokens).to(rows.device)
     expected = (*rows.shape[:-2], rows.shape[-2] - 1) if rows.ndim > 1 else None
     if ids.is_floating_point() or tuple(ids.shape) != expected:
         raise ValueError(
