@@ -16,7 +16,7 @@ from torch import nn
 from itwidgets.engine.kv.layers import growing_cache
 from itwidgets.engine.model import packed, products
 from itwidgets.engine.model.packed import can_be_packed
-from itwidgets.engine.model.products import OneDNN, OneDNNForMany, Plain, Upcast, best_product, keeps_copy
+from itwidgets.engine.model.products import OneDNN, Plain
 from itwidgets.engine.model.runner import Runner
 from tests.models import gate_at, tiny_model
 
@@ -25,14 +25,6 @@ TOKENS = [5, 9, 200, 17, 3, 3, 400, 8]
 needs_onednn = pytest.mark.skipif(
     not products._onednn_takes(torch.float32), reason="torch has no oneDNN here"
 )
-
-
-def layers(dtype: torch.dtype = torch.float32, inputs: int = 48) -> list[nn.Linear]:
-    torch.manual_seed(0)
-    return [
-        nn.Linear(inputs, outputs, bias, dtype=dtype)
-        for outputs, bias in ((30, True), (7, False), (64, True))
-    ]
 
 
 @pytest.fixture
@@ -67,111 +59,6 @@ def assert_right(runner: Runner, model: Any) -> None:
 
 def assert_untouched(model: nn.Module) -> None:
     assert not any("forward" in module.__dict__ for module in model.modules())
-
-
-# -------------------------------------------------------------------- products
-
-
-@pytest.mark.parametrize("rows", [1, 3, 40])
-@pytest.mark.parametrize(
-    ("make", "dtype"),
-    [
-        (Plain, torch.float32),
-        pytest.param(OneDNN, torch.float32, marks=needs_onednn),
-        pytest.param(OneDNNForMany, torch.float32, marks=needs_onednn),
-        (Upcast, torch.bfloat16),
-        (Upcast, torch.float16),
-    ],
-)
-def test_a_product_is_what_the_layers_give(make: Any, dtype: torch.dtype, rows: int) -> None:
-    parts = layers(dtype)
-    x = torch.randn(rows, 48, generator=torch.Generator().manual_seed(1)).to(dtype)
-    with torch.inference_mode():
-        found = make(parts)(x)
-        given: list[torch.Tensor | None] = [part.bias for part in parts]
-        biases = [torch.zeros(7) if bias is None else bias for bias in given]
-        exact = torch.cat([nn.functional.linear(x.double(), part.weight.double()) for part in parts], -1)
-        exact += torch.cat(biases).double()
-    assert found.dtype == dtype
-    # Two roundings: one of the product and one of the bias that is added.
-    torch.testing.assert_close(
-        found.double(), exact, rtol=2 * torch.finfo(dtype).eps, atol=16 * torch.finfo(dtype).eps
-    )
-
-
-def test_weights_are_upcast_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = layers(torch.bfloat16)
-    x = torch.randn(20, 48).bfloat16()
-    with torch.inference_mode():
-        whole = Upcast(parts)(x)
-        monkeypatch.setattr(products, "_PIECE", 48 * 5)
-        torch.testing.assert_close(Upcast(parts)(x), whole)
-
-
-@pytest.fixture
-def times(monkeypatch: pytest.MonkeyPatch) -> dict[type[Any], float]:
-    """Let products take these times, whatever this machine is."""
-    found: dict[type[Any], float] = {Plain: 1.0, OneDNN: 0.95, OneDNNForMany: 0.95, Upcast: 0.95}
-    monkeypatch.setattr(products, "_known", {})
-    monkeypatch.setattr(products, "_seconds", lambda product, x, _: found[type(product)])
-    return found
-
-
-@needs_onednn
-def test_a_copy_is_made_only_where_it_pays(times: dict[type[Any], float]) -> None:
-    assert best_product(torch.float32) is Plain
-    products._known.clear()
-    times[OneDNN] = 0.5
-    assert best_product(torch.float32) is OneDNN
-    products._known.clear()
-    times[OneDNNForMany] = 0.3
-    assert best_product(torch.float32) is OneDNNForMany
-    assert keeps_copy(OneDNNForMany)
-    assert not keeps_copy(Plain)
-    assert best_product(torch.float64) is Plain
-
-
-@needs_onednn
-def test_a_layout_is_chosen_by_one_row_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_known", {})
-    # Packed for many, one row takes for ever on some processors.
-    monkeypatch.setattr(
-        products,
-        "_seconds",
-        lambda product, x, _: {Plain: 1.0, OneDNN: 0.8}.get(type(product), 20.0 if len(x) == 1 else 0.1),
-    )
-    assert best_product(torch.float32) is OneDNN
-
-
-def test_half_precision_is_upcast_where_the_processor_has_none(
-    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(products, "_onednn_takes", lambda dtype: False)
-    times[Upcast] = 0.5
-    assert best_product(torch.bfloat16) is Upcast
-    assert best_product(torch.float32) is Plain
-
-
-def test_a_product_that_is_wrong_or_refused_here_is_not_taken(times: dict[type[Any], float]) -> None:
-    def refusing(parts: Any) -> Any:
-        raise RuntimeError("not on this processor")
-
-    class Wrong(Plain):
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
-            return super().__call__(x) + 1
-
-    weights = products.Weights(layers()[0].weight)
-    times[Wrong] = 0.1
-    assert products._measured([refusing, Wrong], weights, [1]) is Plain
-
-
-def test_measuring_leaves_the_random_numbers_of_the_user_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_known", {})
-    before = torch.random.get_rng_state()
-    model = tiny_model()
-    torch.random.set_rng_state(before)
-    logits(Runner(model))
-    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 class Special(nn.Linear):

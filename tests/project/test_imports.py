@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2] / "itwidgets"
 LAYERS = ("information", "interventions", "tree", "engine", "widgets", "labs")
-ROOMS = ("openmp", "worker", "kv", "model", "decoding", "scoring", "session", "engine", "loading")
+ROOMS = ("cache", "openmp", "worker", "kv", "model", "decoding", "scoring", "session", "engine", "loading")
 # Modules beside the packages that import nothing of the project, so that everything may use them.
 LEAVES = frozenset({"_errors"})
 # The measures and the operators are for scripts too, and must not take seconds to import.

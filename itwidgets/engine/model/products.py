@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from itwidgets.engine.model.choices import chosen
 
 _UPCAST_ROWS = 16
 """Rows from which on it pays to upcast the weights; below, half precision is at least half the reading."""
@@ -30,14 +32,6 @@ _CACHES = 2**26
 """Bytes that are read before each measurement: in a step the weights come from memory, not from a cache."""
 
 
-class Product(Protocol):
-    """What linear layers of one input give, side by side in the last dimension."""
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Multiply ``[..., n, inputs]``."""
-        ...
-
-
 @dataclass
 class Weights:
     """What of a linear layer a product needs: ``nn.Linear`` is one.
@@ -55,9 +49,19 @@ class Weights:
 
 
 Layers = Sequence[Weights | nn.Linear]
-MakeProduct = Callable[[Layers], Product]
 
-_known: dict[tuple[object, ...], MakeProduct] = {}
+
+class Product(Protocol):
+    """What linear layers of one input give, side by side in the last dimension."""
+
+    def __init__(self, layers: Layers) -> None: ...
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply ``[..., n, inputs]``."""
+        ...
+
+
+MakeProduct = type[Product]
 
 
 class Plain:
@@ -124,8 +128,8 @@ class Upcast(Plain):
 def best_product(dtype: torch.dtype) -> MakeProduct:
     """Return the product that pays on this machine for weights of a dtype.
 
-    It is measured once a process and for weights of one shape, so that all layers of all models are
-    treated alike, today and tomorrow: which product is used decides the last bits.
+    It is measured once and for weights of one shape, so that all layers of all models are treated alike,
+    today and tomorrow: which product is used decides the last bits.
     """
     if _onednn_takes(dtype):
         # One row as in decoding, and some as in rollouts and scoring.
@@ -137,7 +141,7 @@ def best_product(dtype: torch.dtype) -> MakeProduct:
 
 def keeps_copy(make: MakeProduct) -> bool:
     """Whether a product of this kind holds a copy of the weights."""
-    return isinstance(make, type) and issubclass(make, OneDNN)
+    return issubclass(make, OneDNN)
 
 
 def _onednn_takes(dtype: torch.dtype) -> bool:
@@ -151,15 +155,19 @@ def _onednn_takes(dtype: torch.dtype) -> bool:
 
 
 def _fastest(
-    candidates: Sequence[type[Product]], dtype: torch.dtype, outputs: int, rows: Sequence[int]
+    candidates: Sequence[MakeProduct], dtype: torch.dtype, outputs: int, rows: Sequence[int]
 ) -> MakeProduct:
-    kind = (*candidates, dtype, torch.get_num_threads())
-    if kind not in _known:
+    makes: list[MakeProduct] = [Plain, *candidates]
+    by_name = {make.__name__: make for make in makes}
+
+    def measure() -> str:
         numbers = torch.linspace(-0.1, 0.1, outputs * _INPUTS, dtype=torch.float32)
         weights = Weights(numbers.view(outputs, _INPUTS).to(dtype))
         with torch.inference_mode():
-            _known[kind] = _measured(candidates, weights, rows)
-    return _known[kind]
+            return _measured(candidates, weights, rows).__name__
+
+    question = f"product of {str(dtype).removeprefix('torch.')} among {', '.join(by_name)}"
+    return by_name.get(chosen(question, measure), Plain)
 
 
 def _measured(candidates: Sequence[MakeProduct], weights: Weights, rows: Sequence[int]) -> MakeProduct:

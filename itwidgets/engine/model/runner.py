@@ -15,6 +15,7 @@ from itwidgets.engine.kv.layers import can_be_cut, growing_cache
 from itwidgets.engine.model.compiled import CompiledStep
 from itwidgets.engine.model.fused import FusedStep
 from itwidgets.engine.model.masks import Mask, tree_mask
+from itwidgets.engine.model.products import Plain, best_product
 from itwidgets.engine.model.routes import COMPILED, FUSED, PACKED, PLAIN, Routes
 from itwidgets.engine.model.scores import agree, numbers, postprocessing, upcast
 
@@ -81,6 +82,12 @@ class Runner:
         device: torch.device = next(embedding.parameters()).device
         # Where accelerate keeps the weights elsewhere until they are needed, its hook says where that is.
         return torch.device(embedding._hf_hook.execution_device) if device.type == "meta" else device
+
+    @cached_property
+    def product(self) -> str:
+        """By what kind of product linear layers multiply where they may; one of :mod:`~.products`."""
+        is_fast = self._routes is not None and self.model.device.type == "cpu"
+        return (best_product(self.model.dtype) if is_fast else Plain).__name__
 
     @property
     def keeps_hidden(self) -> bool:
