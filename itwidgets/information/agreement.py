@@ -40,7 +40,7 @@ def top_k_agreement(log_p: Array, log_q: Array, k: int = 1) -> torch.Tensor:
     if k > p.shape[-1]:
         raise ValueError(f"k is {k}, but must be at most the size of the vocabulary, {p.shape[-1]}")
     in_p, in_q = (_is_among_best(rows, k) for rows in (p, q))
-    return (in_p & in_q).sum(-1) / float(k)
+    return (in_p & in_q).sum(-1).double() / k
 
 
 @in_kind

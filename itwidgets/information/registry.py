@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -79,17 +80,7 @@ def register_measure(
     ['regret']
     >>> unregister_measure("regret")
     """
-    if not str(name).isidentifier() or keyword.iskeyword(name):
-        raise ValueError(
-            f"the name of the measure is {name!r}, but must be an identifier, such as 'my_measure'"
-        )
-    if not callable(function):
-        raise TypeError(
-            f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"
-        )
-    for what, text in (("unit", unit), ("label", label)):
-        if not isinstance(text, str) and not (what == "label" and text is None):
-            raise TypeError(f"the {what} of the measure {name!r} is {text!r}, but must be text")
+    _check(name, function, unit, name if label is None else label)
     measure = Measure(name, function, unit, name.replace("_", " ") if label is None else label)
     global _measures
     with _lock:
@@ -123,3 +114,17 @@ def registered_measures() -> Mapping[str, Measure]:
     The mapping cannot be changed, and later registrations do not show in it.
     """
     return _measures
+
+
+def _check(name: Any, function: Any, unit: Any, label: Any) -> None:
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(
+            f"the name of the measure is {name!r}, but must be an identifier, such as 'my_measure'"
+        )
+    if not callable(function):
+        raise TypeError(
+            f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"
+        )
+    for what, text in (("unit", unit), ("label", label)):
+        if not isinstance(text, str):
+            raise TypeError(f"the {what} of the measure {name!r} is {text!r}, but must be text")

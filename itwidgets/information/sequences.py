@@ -39,7 +39,7 @@ def length_penalised_score(surprisals: Array, penalty: float = 1.0) -> torch.Ten
     """
     check_number("penalty", penalty, math.isfinite, "a finite number")
     bits = float64(surprisals)
-    return -bits.nansum(-1) / (~bits.isnan()).sum(-1) ** float(penalty)
+    return -bits.nansum(-1) / (~bits.isnan()).sum(-1).double() ** penalty
 
 
 def cross_entropy_rate(surprisals: Array) -> Estimate:
