@@ -118,9 +118,7 @@ def registered_measures() -> Mapping[str, Measure]:
 
 def _check(name: Any, function: Any, unit: Any, label: Any) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(
-            f"the name of the measure is {name!r}, but must be an identifier, such as 'my_measure'"
-        )
+        raise ValueError(f"the name of the measure is {name!r}, but must be an identifier, as my_measure is")
     if not callable(function):
         raise TypeError(
             f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"
