@@ -7,6 +7,7 @@ from itwidgets.interventions.described import NO_CODE, Allowed
 from itwidgets.interventions.draw import SAMPLINGS, Draw, draw, drawing, gumbel_noise
 from itwidgets.interventions.from_hf import FromHF
 from itwidgets.interventions.functions import Fn
+from itwidgets.interventions.grammar import Grammar, JsonSchema, Regex
 from itwidgets.interventions.lint import commute, lint
 from itwidgets.interventions.mirostat import Mirostat
 from itwidgets.interventions.operators import Bias, Operator
@@ -64,7 +65,9 @@ __all__ = [
     "ForceText",
     "Frequency",
     "FromHF",
+    "Grammar",
     "Greedy",
+    "JsonSchema",
     "KLBudget",
     "LastToken",
     "Mask",
@@ -86,6 +89,7 @@ __all__ = [
     "Presence",
     "Program",
     "ProgramProcessor",
+    "Regex",
     "Repetition",
     "SamplerStage",
     "Schedule",

@@ -81,7 +81,8 @@ class Vocabulary:
         return self.size
 
     @cached_property
-    def _pieces(self) -> llguidance.LLTokenizer:
+    def pieces(self) -> llguidance.LLTokenizer:
+        """The tokens as llguidance has them: for their exact bytes, and for grammars."""
         import llguidance.hf
 
         return llguidance.hf.from_tokenizer(cast("Any", self.tokenizer), slices=[])
@@ -122,7 +123,7 @@ class Vocabulary:
     def token_bytes(self, token_id: int) -> bytes:
         """Return the exact bytes of one token; ids that no token has read ``<[id]>``."""
         # The byte FF, which no UTF-8 text has, marks special tokens in llguidance and is dropped there.
-        return bytes(self._pieces.decode_bytes([token_id])) or b"\xff"
+        return bytes(self.pieces.decode_bytes([token_id])) or b"\xff"
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text that tokens spell together."""
