@@ -83,8 +83,11 @@ def projected(
     if not kept.any():
         raise asking.unreached(step, "no token is left that they allow together")
     log_p = rows[kept].log_softmax(-1)
-    met = nearest(log_p, numbers[:, kept], goals, None if bits is None else bits * LN2)
-    _check_met(asking, step, met, targets, numbers[:, kept], bits)
+    numbers = numbers[:, kept]
+    # A number that all tokens share has its mean whatever is done.
+    varies = numbers.amin(-1) < numbers.amax(-1)
+    met = nearest(log_p, numbers[varies], goals[varies], None if bits is None else bits * LN2)
+    _check_met(asking, step, met, targets, numbers, bits)
     row = torch.full_like(rows, -torch.inf)
     # The best score stays as it is, so that the row keeps its scale.
     row[kept] = met - met.max() + rows.max()
