@@ -37,6 +37,7 @@ class Sizes:
     short_context: int = 500
     long_context: int = 8000
     scored: int = 2000
+    sentences: int = 200
     stopped_prompt: int = 1500
     untreated_seconds: float = 12.0
 
@@ -52,6 +53,7 @@ TINY = Sizes(
     short_context=16,
     long_context=64,
     scored=48,
+    sentences=6,
     stopped_prompt=600,
     untreated_seconds=1.0,
 )

@@ -19,6 +19,7 @@ from tests.benchmarks.large import large
 from tests.benchmarks.loading import loading
 from tests.benchmarks.recorded import full_row, statistics
 from tests.benchmarks.scoring import scoring
+from tests.benchmarks.sentences import scored_sentences
 from tests.benchmarks.stopping import stopping
 
 Benchmark = Callable[[Bench], list[Row]]
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "busy": busy_cell,
     "context": long_context,
     "scoring": scoring,
+    "score": scored_sentences,
     "stop": stopping,
     "load": loading,
     "large": large,

@@ -18,8 +18,8 @@ from itwidgets.tree import Vocabulary
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORED_ROWS = 32
-"""Rows whose logits stand in memory together."""
+LOGITS_BYTES = 2**25
+"""Of logits that stand in memory together: many rows of most vocabularies, and few of the largest."""
 
 
 class Figures:
@@ -52,8 +52,9 @@ class Figures:
         FloatingPointError
             When the model's scores are no numbers.
         """
-        for start in range(0, len(passed.rows), SCORED_ROWS):
-            here = slice(start, start + SCORED_ROWS)
+        step = max(1, LOGITS_BYTES // (4 * runner.vocabulary_size))
+        for start in range(0, len(passed.rows), step):
+            here = slice(start, start + step)
             self._context[passed.rows[here]] = passed.contexts[here]
             self._put(passed.rows[here], passed.token_ids[here], runner.all_logits(passed.kept[here]))
             yield

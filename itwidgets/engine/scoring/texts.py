@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -66,7 +67,7 @@ def encode_texts(texts: Texts, vocabulary: Vocabulary, prefix: Sequence[int]) ->
     if isinstance(texts, str):
         texts = [texts]
     if not _is_list(texts):
-        raise TypeError(f"texts is {texts!r}, but must be a text or a list of texts")
+        raise TypeError(f"texts is of type {type(texts).__name__}, but must be a text or a list of texts")
     if len(texts) == 0:
         raise ValueError("texts is empty, but at least one text is needed")
     return [_framed(_token_ids(i, text, vocabulary), list(prefix)) for i, text in enumerate(texts)]
@@ -85,7 +86,7 @@ def _token_ids(index: int, text: Any, vocabulary: Vocabulary) -> list[int]:
         encoding = vocabulary.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
         return list(encoding["input_ids"])
     if not _is_list(text) or not all(map(is_whole, text)):
-        raise TypeError(f"text {index} is {text!r}, but must be a string or a list of token ids")
+        raise TypeError(f"text {index} is {reprlib.repr(text)}, but must be a string or a list of token ids")
     if len(text) == 0:
         raise ValueError(f"text {index} is empty, but a text needs at least one token")
     return [vocabulary.token_id(i) for i in text]
