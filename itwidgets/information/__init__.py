@@ -117,10 +117,13 @@ from itwidgets.information.uniformity import (
     surprisal_variance,
 )
 from itwidgets.information.words import (
+    WordBoundaries,
     WordSurprisals,
+    corrected_surprisals,
+    sum_over_words,
+    word_boundaries,
     word_starts,
     word_surprisals,
-    word_token_surprisals,
 )
 
 __all__ = [
@@ -131,6 +134,7 @@ __all__ = [
     "PartitionEntropy",
     "RowStatistics",
     "SemanticEntropy",
+    "WordBoundaries",
     "WordSurprisals",
     "autocorrelation",
     "best",
@@ -143,6 +147,7 @@ __all__ = [
     "coefficient_of_variation",
     "compression_ratio",
     "context_length_curve",
+    "corrected_surprisals",
     "cross_entropy",
     "cross_entropy_rate",
     "effective_choices",
@@ -213,6 +218,7 @@ __all__ = [
     "self_normalised_estimate",
     "semantic_entropy",
     "spike_entropy",
+    "sum_over_words",
     "superlinear_surprisal",
     "surprisal",
     "surprisal_deviation",
@@ -231,7 +237,7 @@ __all__ = [
     "typical_set_distance",
     "unregister_measure",
     "varentropy",
+    "word_boundaries",
     "word_starts",
     "word_surprisals",
-    "word_token_surprisals",
 ]

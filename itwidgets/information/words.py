@@ -13,6 +13,9 @@ own, of ``log p(end | c) - log P(B | c)``. So after every context the probabilit
 the text sum to 1.
 
 A word is all that follows its whitespace up to the next whitespace, punctuation included.
+
+Of each row two numbers are needed, :func:`word_boundaries`. Who keeps those with the surprisals goes on with
+:func:`corrected_surprisals` and :func:`sum_over_words`; :func:`word_surprisals` does all in one go.
 """
 
 from __future__ import annotations
@@ -24,7 +27,34 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.information.kernel import Array, float64, in_kind, like, log_mass, mask_of, tensor, unit
+from itwidgets.information.kernel import (
+    Array,
+    at,
+    beside,
+    float64,
+    in_kind,
+    like,
+    log_mass,
+    mask_of,
+    tensor,
+    token_ids,
+    unit,
+)
+
+
+class WordBoundaries(NamedTuple):
+    """What a row says of the boundaries of words, natural log-probabilities, each of shape ``[...]``.
+
+    Attributes
+    ----------
+    boundary
+        That a word ends here, ``log P(B)``: the next token begins a word or ends the text.
+    spaceless
+        That the next token does not begin a word, as the first of a text in byte-level BPE.
+    """
+
+    boundary: Array
+    spaceless: Array
 
 
 class WordSurprisals(NamedTuple):
@@ -79,9 +109,53 @@ def word_starts(token_bytes: Sequence[bytes | None], specials: Collection[int] =
     return mask
 
 
+def word_boundaries(log_p: Array, starts: Array, ends: Array) -> WordBoundaries:
+    """Log-probabilities that a word ends before the next token, and that none begins with it.
+
+    Parameters
+    ----------
+    log_p
+        Natural log-probabilities of normalised rows, shape ``[..., V]``.
+    starts
+        Which vocabulary ids begin a word, shape ``[V]``; see :func:`word_starts`.
+    ends
+        Which ids end or delimit a text, EOS above all, shape ``[V]``; after them a text begins.
+
+    Returns
+    -------
+    WordBoundaries
+        In the kind of ``log_p``.
+
+    Raises
+    ------
+    ValueError
+        If a mask does not fit the vocabulary, or a token both begins a word and ends the text.
+
+    Examples
+    --------
+    >>> starts, ends = torch.tensor([True, False, False]), torch.tensor([False, False, True])
+    >>> found = word_boundaries(torch.tensor([0.5, 0.25, 0.25]).log(), starts, ends)
+    >>> round(float(found.boundary.exp()), 6), round(float(found.spaceless.exp()), 6)
+    (0.75, 0.5)
+    """
+    rows = float64(log_p)
+    begin, end = _masks(starts, ends, rows.device)
+    mask_of(begin, rows)
+    # Row by row: several rows of a large vocabulary do not fit the processor's caches.
+    flat = rows.reshape(-1, rows.shape[-1])
+    masses = [torch.stack([log_mass(row, mask) for row in flat]) for mask in (begin | end, ~begin)]
+    return WordBoundaries(*(like(log_p, mass.reshape(rows.shape[:-1])) for mass in masses))
+
+
 @in_kind
-def word_token_surprisals(
-    log_p: Array, tokens: Array, starts: Array, ends: Array, *, base: float = 2.0
+def corrected_surprisals(
+    surprisals: Array,
+    boundaries: WordBoundaries,
+    tokens: Array,
+    starts: Array,
+    ends: Array,
+    *,
+    base: float = 2.0,
 ) -> torch.Tensor:
     """Surprisals of tokens, corrected so that they sum to those of words.
 
@@ -90,16 +164,15 @@ def word_token_surprisals(
 
     Parameters
     ----------
-    log_p
-        Natural log-probabilities of normalised rows, shape ``[..., n + 1, V]``: row `t` is that which token
-        `t` was drawn from, and the last one that after the last token, where the last word is taken to end.
-        The row of a first token without context is NaN.
+    surprisals
+        Of the tokens, in the unit of ``base``, shape ``[..., n]``; NaN for a first token without context.
+    boundaries
+        Of the rows that the tokens were drawn from and of the one after the last token, where the last word
+        is taken to end, shape ``[..., n + 1]``.
     tokens
         Token ids, shape ``[..., n]``.
-    starts
-        Which vocabulary ids begin a word, shape ``[V]``; see :func:`word_starts`.
-    ends
-        Which ids end or delimit a text, EOS above all, shape ``[V]``; after them a text begins.
+    starts, ends
+        As for :func:`word_boundaries`.
 
     Returns
     -------
@@ -113,43 +186,81 @@ def word_token_surprisals(
 
     Examples
     --------
-    >>> log_p = torch.tensor([[0.0, 0.5, 0.5], [0.5, 0.25, 0.25]]).double().log()
     >>> starts, ends = torch.tensor([True, False, False]), torch.tensor([False, False, True])
-    >>> round(float(word_token_surprisals(log_p, torch.tensor([1]), starts, ends)), 4)
+    >>> boundaries = word_boundaries(torch.tensor([[0.0, 0.5, 0.5], [0.5, 0.25, 0.25]]).log(), starts, ends)
+    >>> bits = corrected_surprisals(torch.tensor([1.0]), boundaries, torch.tensor([1]), starts, ends)
+    >>> round(float(bits), 4)
     1.415
     """
-    rows = float64(log_p)
-    ids = _ids(tokens, rows)
-    begin, end = _masks(starts, ends, rows)
+    plain = float64(surprisals)
+    ids = token_ids(tokens, plain[..., None])
+    boundary, spaceless = (beside(part, plain) for part in boundaries)
+    if boundary.shape != (*plain.shape[:-1], plain.shape[-1] + 1):
+        raise ValueError(
+            f"the boundaries have shape {tuple(boundary.shape)} and the surprisals {tuple(plain.shape)}, but "
+            "there must be one boundary more along the last axis"
+        )
+    begin, end = _masks(starts, ends, plain.device)
     opens, opens_text = _openings(ids, begin, end)
     closes = torch.cat([opens[..., 1:], torch.ones_like(opens[..., :1])], -1) & ~end[ids]
-    boundary = log_mass(rows, begin | end)
-    spaceless = log_mass(rows[..., :-1, :], ~begin)
-    opening = torch.where(opens_text & ~begin[ids], spaceless, boundary[..., :-1])
-    log_tokens = rows[..., :-1, :].gather(-1, ids[..., None])[..., 0]
-    corrected = log_tokens - torch.where(opens, opening, 0.0) + torch.where(closes, boundary[..., 1:], 0.0)
-    return -corrected / unit(base)
+    opening = torch.where(opens_text & ~begin[ids], spaceless[..., :-1], boundary[..., :-1])
+    correction = torch.where(opens, opening, 0.0) - torch.where(closes, boundary[..., 1:], 0.0)
+    return plain + correction / unit(base)
+
+
+def sum_over_words(surprisals: Array, tokens: Array, starts: Array, ends: Array) -> WordSurprisals:
+    """Words of one text, and the sum of the corrected surprisals of each.
+
+    Parameters
+    ----------
+    surprisals
+        From :func:`corrected_surprisals`, shape ``[n]``.
+    tokens, starts, ends
+        As there.
+
+    Returns
+    -------
+    WordSurprisals
+        In the kind and unit of ``surprisals``.
+
+    Examples
+    --------
+    >>> starts, ends = torch.tensor([True, False, False]), torch.tensor([False, False, True])
+    >>> words = sum_over_words(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([1, 1, 0]), starts, ends)
+    >>> words.surprisal, words.first
+    (tensor([3., 4.], dtype=torch.float64), tensor([0, 2]))
+    """
+    parts = float64(surprisals)
+    ids = token_ids(tokens, parts[..., None])
+    if ids.ndim != 1:
+        raise ValueError(f"the token ids have shape {tuple(ids.shape)}, but must be those of one text, [n]")
+    opens, _ = _openings(ids, *_masks(starts, ends, parts.device))
+    first = opens.nonzero()[:, 0]
+    stop = torch.cat([first[1:], first.new_full((min(len(ids), 1),), len(ids))])
+    sums = torch.zeros_like(first, dtype=torch.float64).index_add(0, opens.cumsum(0) - 1, parts)
+    return WordSurprisals(*(like(surprisals, part) for part in (sums, first, stop)))
 
 
 def word_surprisals(
     log_p: Array, tokens: Array, starts: Array, ends: Array, *, base: float = 2.0
 ) -> WordSurprisals:
-    """Surprisals of the words of one text, in context.
+    """Surprisals of the words of one text, in context, from whole rows.
 
     Parameters
     ----------
-    log_p, tokens, starts, ends
-        As for :func:`word_token_surprisals`, with ``log_p`` of shape ``[n + 1, V]`` and ``tokens`` ``[n]``.
+    log_p
+        Natural log-probabilities of normalised rows, shape ``[n + 1, V]``: row `t` is that which token `t`
+        was drawn from, and the last one that after the last token, where the last word is taken to end. The
+        row of a first token without context is NaN.
+    tokens
+        Token ids, shape ``[n]``.
+    starts, ends
+        As for :func:`word_boundaries`.
 
     Returns
     -------
     WordSurprisals
         In the kind of ``log_p``.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit, or a token both begins a word and ends the text.
 
     Examples
     --------
@@ -160,30 +271,24 @@ def word_surprisals(
     (tensor([0, 2]), tensor([2, 3]))
     """
     rows = float64(log_p)
-    ids = _ids(tokens, rows)
-    if ids.ndim != 1:
-        raise ValueError(f"the token ids have shape {tuple(ids.shape)}, but must be those of one text, [n]")
-    corrected = word_token_surprisals(rows, ids, starts, ends, base=base)
-    opens, _ = _openings(ids, *_masks(starts, ends, rows))
-    first = opens.nonzero()[:, 0]
-    stop = torch.cat([first[1:], first.new_full((min(len(ids), 1),), len(ids))])
-    sums = torch.zeros_like(first, dtype=torch.float64).index_add(0, opens.cumsum(0) - 1, corrected)
-    return WordSurprisals(*(like(log_p, part) for part in (sums, first, stop)))
-
-
-def _ids(tokens: Array, rows: torch.Tensor) -> torch.Tensor:
-    ids = tensor(tokens).to(rows.device)
-    expected = (*rows.shape[:-2], rows.shape[-2] - 1) if rows.ndim > 1 else None
-    if ids.is_floating_point() or tuple(ids.shape) != expected:
+    ids = tensor(tokens)
+    if rows.ndim != 2 or ids.shape != (len(rows) - 1,):
         raise ValueError(
-            f"the token ids have shape {tuple(ids.shape)} and dtype {ids.dtype} and the rows have shape "
-            f"{tuple(rows.shape)}, but must be whole numbers of shape [..., n] and rows of [..., n + 1, V]"
+            f"the rows have shape {tuple(rows.shape)} and the token ids {tuple(ids.shape)}, but must be "
+            "those of one text, [n + 1, V] and [n]"
         )
-    return ids.long()
+    boundaries = word_boundaries(rows, starts, ends)
+    plain = -at(rows[:-1], ids) / unit(base)
+    corrected = corrected_surprisals(plain, boundaries, ids, starts, ends, base=base)
+    return WordSurprisals(
+        *(like(log_p, tensor(part)) for part in sum_over_words(corrected, ids, starts, ends))
+    )
 
 
-def _masks(starts: Array, ends: Array, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    begin, end = mask_of(starts, rows), mask_of(ends, rows)
+def _masks(starts: Array, ends: Array, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    begin, end = (tensor(mask).to(device) for mask in (starts, ends))
+    for mask in (begin, end):
+        mask_of(mask, begin)
     both = (begin & end).nonzero()
     if len(both):
         raise ValueError(f"token {int(both[0, 0])} both begins a word and ends the text, but can do only one")

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itwidgets import information
-from itwidgets.information import log_probabilities, word_starts, word_surprisals, word_token_surprisals
+from itwidgets.information import (
+    corrected_surprisals,
+    log_probabilities,
+    sum_over_words,
+    word_boundaries,
+    word_starts,
+    word_surprisals,
+)
 from tests.information.exact import INF, Row
 
 BOS, EOS = 0, 1
@@ -90,8 +97,8 @@ TEXTS = st.lists(st.sampled_from([*SPACED, *SPACELESS]), min_size=1, max_size=8)
 def test_corrections_cancel_over_a_whole_text(tokens: list[int]) -> None:
     text = (BOS, *tokens, EOS)
     rows, ids = _wide(text), np.array(text)
-    corrected = word_token_surprisals(rows, ids, STARTS, ENDS)
     plain = information.surprisal(rows[:-1], ids)
+    corrected = corrected_surprisals(plain, word_boundaries(rows, STARTS, ENDS), ids, STARTS, ENDS)
     assert math.isnan(corrected[0])
     # All boundaries are passed twice but the first.
     first = STARTS | ENDS if STARTS[tokens[0]] else ~STARTS
@@ -104,7 +111,8 @@ def test_words_partition_the_tokens(tokens: list[int]) -> None:
     text = np.array([BOS, *tokens])
     rows = _wide(tuple(text))
     found = word_surprisals(rows, text, STARTS, ENDS)
-    corrected = word_token_surprisals(rows, text, STARTS, ENDS)
+    plain = information.surprisal(rows[:-1], text)
+    corrected = corrected_surprisals(plain, word_boundaries(rows, STARTS, ENDS), text, STARTS, ENDS)
     first, stop = np.asarray(found.first), np.asarray(found.stop)
     assert first[0] == 0
     assert stop[-1] == len(text)
@@ -128,12 +136,25 @@ def _wide(text: tuple[int, ...]) -> Row:
 def test_batches_bases_and_kinds() -> None:
     texts = np.array([[BOS, 4, 2, 5], [BOS, 2, 3, 4]])
     rows = np.stack([_wide(tuple(text)) for text in texts])
-    batched = word_token_surprisals(torch.from_numpy(rows), torch.from_numpy(texts), STARTS, ENDS)
+    boundaries = word_boundaries(torch.from_numpy(rows), STARTS, ENDS)
+    assert isinstance(boundaries.boundary, torch.Tensor)
+    assert boundaries.boundary.shape == (2, 5)
+    bits = information.surprisal(torch.from_numpy(rows[:, :-1]), texts)
+    batched = corrected_surprisals(bits, boundaries, texts, STARTS, ENDS)
     assert isinstance(batched, torch.Tensor)
     for k in range(2):
-        alone = word_token_surprisals(rows[k], texts[k], STARTS, ENDS, base=math.e)
-        assert isinstance(alone, np.ndarray)
-        np.testing.assert_allclose(batched[k], alone / math.log(2), rtol=1e-12)
+        words = sum_over_words(batched[k], texts[k], STARTS, ENDS)
+        alone = word_surprisals(rows[k], texts[k], STARTS, ENDS, base=math.e)
+        assert isinstance(alone.surprisal, np.ndarray)
+        np.testing.assert_allclose(words.surprisal, alone.surprisal / math.log(2), rtol=1e-12)
+        np.testing.assert_array_equal(words.stop, alone.stop)
+
+
+def test_boundaries_are_the_masses_of_the_tokens_there() -> None:
+    row = _row((BOS, 2))
+    found = word_boundaries(row, STARTS, ENDS)
+    assert float(found.boundary) == pytest.approx(math.log(np.exp(row[STARTS | ENDS]).sum()), rel=1e-12)
+    assert float(found.spaceless) == pytest.approx(math.log(np.exp(row[~STARTS]).sum()), rel=1e-12)
 
 
 def test_a_text_of_no_tokens_has_no_words() -> None:
@@ -154,11 +175,19 @@ def test_tokens_are_bytes() -> None:
 
 def test_shapes_must_fit() -> None:
     rows, starts, ends = torch.zeros(3, 8), torch.from_numpy(STARTS), torch.from_numpy(ENDS)
-    with pytest.raises(ValueError, match=r"whole numbers of shape \[\.\.\., n\] and rows of"):
-        word_token_surprisals(rows, torch.zeros(3, dtype=torch.int64), starts, ends)
-    with pytest.raises(ValueError, match="must be those of one text"):
-        word_surprisals(rows[None], torch.zeros(1, 2, dtype=torch.int64), starts, ends)
+    three = torch.zeros(3, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"must be those of one text, \[n \+ 1, V\] and \[n\]"):
+        word_surprisals(rows, three, starts, ends)
     with pytest.raises(ValueError, match="must hold a truth value for each of 8 vocabulary ids"):
-        word_token_surprisals(rows, torch.zeros(2, dtype=torch.int64), starts[:5], ends)
+        word_boundaries(rows, starts[:5], ends[:5])
+    with pytest.raises(ValueError, match="must hold a truth value for each of 5 vocabulary ids"):
+        word_boundaries(rows, starts[:5], ends)
     with pytest.raises(ValueError, match="token 2 both begins a word and ends the text, but can do only one"):
-        word_token_surprisals(rows, torch.zeros(2, dtype=torch.int64), starts, starts)
+        word_boundaries(rows, starts, starts)
+    boundaries = word_boundaries(rows, starts, ends)
+    with pytest.raises(ValueError, match="there must be one boundary more along the last axis"):
+        corrected_surprisals(torch.zeros(3), boundaries, three, starts, ends)
+    with pytest.raises(ValueError, match=r"the token ids have shape \(3,\)"):
+        corrected_surprisals(torch.zeros(2), boundaries, three, starts, ends)
+    with pytest.raises(ValueError, match=r"must be those of one text, \[n\]"):
+        sum_over_words(torch.zeros(1, 3), three[None], starts, ends)
