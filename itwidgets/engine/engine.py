@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from itwidgets.engine.decoding.measured import measure_columns
 from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.kv.pool import Budget, Pool
 from itwidgets.engine.model.adapters import Adapters
@@ -217,7 +218,8 @@ class Engine:
 
     def empty_session(self, adapter: str | None = None) -> Session:
         """Return a session that has not read its prompt yet."""
-        return Session(self, TokenTree(self.vocabulary), self.identity_with(adapter))
+        tree = TokenTree(self.vocabulary, measure_columns())
+        return Session(self, tree, self.identity_with(adapter))
 
     def writer(self, tree: TokenTree, identity: ModelIdentity) -> TreeWriter:
         """Return what appends tokens to a tree by this model. For sessions."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import keyword
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
@@ -29,12 +31,15 @@ class Measure:
         What the numbers are in, as shown beside them; empty for none.
     label
         The name as people read it.
+    limit
+        Where the scale of its colours ends, in its unit.
     """
 
     name: str
     function: MeasureFunction
     unit: str
     label: str
+    limit: float
 
 
 _lock = threading.Lock()
@@ -43,9 +48,11 @@ _measures: Mapping[str, Measure] = MappingProxyType({})
 
 
 def register_measure(
-    name: str, function: MeasureFunction, *, unit: str = "bits", label: str | None = None
+    name: str, function: MeasureFunction, *, unit: str = "bits", label: str | None = None, limit: float = 12.0
 ) -> Measure:
     """Add a measure of a token against its distribution.
+
+    Sessions that begin afterwards have a column of it, by which the viewer can colour their tokens.
 
     Parameters
     ----------
@@ -58,6 +65,8 @@ def register_measure(
         What the numbers are in.
     label
         The name as people read it; by default ``name`` with spaces for underscores.
+    limit
+        Where the scale of its colours ends, in its unit; above 0.
 
     Returns
     -------
@@ -67,7 +76,7 @@ def register_measure(
     Raises
     ------
     ValueError
-        If the name is no identifier or taken.
+        If the name is no identifier or taken, or the limit is not above 0.
     TypeError
         If the function cannot be called, or the unit or the label is no text.
 
@@ -80,8 +89,9 @@ def register_measure(
     ['regret']
     >>> unregister_measure("regret")
     """
-    _check(name, function, unit, name if label is None else label)
-    measure = Measure(name, function, unit, name.replace("_", " ") if label is None else label)
+    _check(name, function, unit, name if label is None else label, limit)
+    title = name.replace("_", " ") if label is None else label
+    measure = Measure(name, function, unit, title, float(limit))
     global _measures
     with _lock:
         if name in _measures:
@@ -116,7 +126,7 @@ def registered_measures() -> Mapping[str, Measure]:
     return _measures
 
 
-def _check(name: Any, function: Any, unit: Any, label: Any) -> None:
+def _check(name: Any, function: Any, unit: Any, label: Any, limit: Any) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"the name of the measure is {name!r}, but must be an identifier, as my_measure is")
     if not callable(function):
@@ -126,3 +136,5 @@ def _check(name: Any, function: Any, unit: Any, label: Any) -> None:
     for what, text in (("unit", unit), ("label", label)):
         if not isinstance(text, str):
             raise TypeError(f"the {what} of the measure {name!r} is {text!r}, but must be text")
+    if isinstance(limit, bool) or not isinstance(limit, Real) or not 0 < limit < math.inf:
+        raise ValueError(f"the limit of the measure {name!r} is {limit!r}, but must be a number above 0")

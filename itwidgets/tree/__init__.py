@@ -1,6 +1,6 @@
 """The token tree: one growing table, its branches, the identity of tokens, and files."""
 
-from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, Origin, Route
+from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, MeasureColumn, Origin, Route
 from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
@@ -14,6 +14,7 @@ __all__ = [
     "Branch",
     "Column",
     "Maker",
+    "MeasureColumn",
     "ModelIdentity",
     "Node",
     "Origin",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -71,6 +72,37 @@ class Column:
         """Name with its unit, as data frames show it."""
         suffix = {"bits²": "bits2"}.get(self.unit, self.unit)
         return f"{self.name}_{suffix}" if suffix else self.name
+
+
+@dataclass(frozen=True)
+class MeasureColumn(Column):
+    """A column that a tree has besides :data:`COLUMNS`: a measure that the user has registered.
+
+    Parameters
+    ----------
+    title
+        The name as people read it.
+    limit
+        Where the scale of its colours ends, in its unit.
+    """
+
+    title: str = ""
+    limit: float = 12.0
+
+
+def measure_column(name: str, unit: str, title: str, limit: float) -> MeasureColumn:
+    """Return the column of a registered measure.
+
+    Raises
+    ------
+    ValueError
+        When another column has that name.
+    """
+    if name in BY_NAME:
+        raise ValueError(
+            f"the measure {name!r} has the name of a column that every tree has: choose another name"
+        )
+    return MeasureColumn(name, np.dtype("<f4"), math.nan, unit, title=title, limit=limit)
 
 
 def _integer(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import COLUMNS, Origin, Route
+from itwidgets.tree.columns import Column, Origin, Route
 from itwidgets.tree.record import Record
 
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -17,9 +17,9 @@ Columns = Mapping[str, npt.NDArray[Any]]
 _LEAST = {"token_id": 0, "forward": -1, "rank": 0, "recipe": -1, "top_ids": -1}
 
 
-def check_columns(columns: Columns, record: Record) -> None:
-    """Raise a ValueError of one sentence when columns and record make no tree."""
-    _check_form(columns)
+def check_columns(columns: Columns, record: Record, kinds: Sequence[Column]) -> None:
+    """Raise a ValueError of one sentence when columns, of these kinds, and a record make no tree."""
+    _check_form(columns, kinds)
     rows = np.arange(len(columns["parent"]))
     parent = columns["parent"]
     _require("parent", columns, (parent >= -1) & (parent < rows), "must be -1 or an earlier row")
@@ -35,9 +35,9 @@ def check_columns(columns: Columns, record: Record) -> None:
     _check_record(columns, record)
 
 
-def _check_form(columns: Columns) -> None:
+def _check_form(columns: Columns, kinds: Sequence[Column]) -> None:
     length = len(columns["parent"])
-    for column in COLUMNS:
+    for column in kinds:
         values = columns[column.name]
         shape = (length, column.width) if column.width > 1 else (length,)
         if values.shape != shape or values.dtype != column.dtype:

@@ -21,7 +21,13 @@ import numpy.typing as npt
 from itwidgets.interventions import NO_CODE, Allowed
 from itwidgets.tree.columns import COLUMNS
 from itwidgets.tree.identity import ModelIdentity
-from itwidgets.tree.json_columns import columns_from_json, columns_to_json, tokens_from_json
+from itwidgets.tree.json_columns import (
+    columns_from_json,
+    columns_to_json,
+    measures_from_json,
+    measures_to_json,
+    tokens_from_json,
+)
 from itwidgets.tree.json_record import (
     maker_to_json,
     record_from_json,
@@ -80,7 +86,7 @@ def _content(session: SavedSession) -> Json:
     tree = session.tree
     # The tree may grow meanwhile: all columns end at the same row.
     rows = len(tree)
-    columns = {column.name: tree.column(column.name)[:rows] for column in COLUMNS}
+    columns = {column.name: tree.column(column.name)[:rows] for column in tree.columns}
     vocabulary = tree.vocabulary
     return {
         "models": [maker_to_json(maker) for maker in _makers(tree.record, session.identity)],
@@ -90,7 +96,8 @@ def _content(session: SavedSession) -> Json:
             str(i): base64.b64encode(vocabulary.token_bytes(i)).decode()
             for i in _mentioned(columns, tree.sources)
         },
-        "columns": columns_to_json(columns),
+        "columns": columns_to_json(columns, tree.columns),
+        **measures_to_json(tree.measures),
         **record_to_json(tree.record, rows),
         **sources_to_json(tree.sources, rows),
     }
@@ -138,17 +145,18 @@ def read_session(
 
 
 def _session(content: Json, vocabulary: TokenTexts | None, allow: Allowed) -> SavedSession:
-    known = {"models", "head", "strips_first_space", "tokens", "columns", "recipes", "recomputed", "sources"}
-    only("the content", content, known)
+    required = {"models", "head", "strips_first_space", "tokens", "columns", "recipes", "recomputed"}
+    only("the content", content, required | {"sources", "measures"})
     tokens = tokens_from_json(member(content, "tokens", dict))
     stored = StoredVocabulary(tokens, member(content, "strips_first_space", bool))
-    columns = columns_from_json(member(content, "columns", dict))
+    measures = measures_from_json(content)
+    columns = columns_from_json(member(content, "columns", dict), (*COLUMNS, *measures))
     record = record_from_json(content, allow)
     if not record.makers:
         raise ValueError("models is empty, but must name the model that made the tokens")
     identity = record.makers[-1].identity
     size = identity.vocabulary_size
-    tree = TokenTree.from_columns(vocabulary or stored, columns, record, sources_from_json(content))
+    tree = TokenTree.from_columns(vocabulary or stored, columns, record, sources_from_json(content), measures)
     for token_id in _mentioned(columns, tree.sources):
         if token_id not in tokens:
             raise ValueError(f"tokens has no bytes for token {token_id}")

@@ -5,25 +5,25 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import COLUMNS, Column
+from itwidgets.tree.columns import Column, MeasureColumn, measure_column
 from itwidgets.tree.json_values import Json, checked, member, only, shown
 
 _NAMED = {"inf": math.inf, "-inf": -math.inf}
 
 
-def columns_to_json(columns: Mapping[str, npt.NDArray[Any]]) -> Json:
+def columns_to_json(columns: Mapping[str, npt.NDArray[Any]], kinds: Sequence[Column]) -> Json:
     """Numbers as JSON has them; the wide columns as base64 of their little-endian bytes.
 
     A float32 is written in its shortest digits, a missing one as ``null``. The wide columns are nine
     tenths of a file: as digits they would take minutes and fill it.
     """
-    return {column.name: _column_to_json(column, columns[column.name]) for column in COLUMNS}
+    return {column.name: _column_to_json(column, columns[column.name]) for column in kinds}
 
 
 def _column_to_json(column: Column, values: npt.NDArray[Any]) -> Any:
@@ -45,12 +45,12 @@ def _number(value: float) -> float | str | None:
     return value if math.isfinite(value) else str(value)
 
 
-def columns_from_json(content: Json) -> dict[str, npt.NDArray[Any]]:
+def columns_from_json(content: Json, kinds: Sequence[Column]) -> dict[str, npt.NDArray[Any]]:
     """Read what :func:`columns_to_json` wrote."""
-    only("columns", content, {column.name for column in COLUMNS})
+    only("columns", content, {column.name for column in kinds})
     rows = len(member(content, "parent", list))
     columns = {}
-    for column in COLUMNS:
+    for column in kinds:
         if column.width > 1:
             columns[column.name] = _from_base64(column, member(content, column.name, str), rows)
             continue
@@ -105,6 +105,31 @@ def _require_types(column: Column, values: list[Any], accepted: set[type]) -> No
     row, value = next((row, value) for row, value in enumerate(values) if type(value) not in accepted)
     words = "a number or null" if column.dtype.kind == "f" else "a whole number"
     raise ValueError(f"{column.name} of row {row} is {shown(value)}, but must be {words}")
+
+
+def measures_to_json(measures: Sequence[MeasureColumn]) -> Json:
+    """Describe the columns that a tree has besides those of every tree; nothing if there are none."""
+    described = [
+        {"name": one.name, "unit": one.unit, "title": one.title, "limit": one.limit} for one in measures
+    ]
+    return {"measures": described} if described else {}
+
+
+def measures_from_json(content: Json) -> list[MeasureColumn]:
+    """Read what :func:`measures_to_json` wrote."""
+    measures = []
+    for entry in member(content, "measures", list) if "measures" in content else []:
+        one = checked("a measure", entry, dict)
+        only("a measure", one, {"name", "unit", "title", "limit"})
+        name, unit, title = (member(one, key, str) for key in ("name", "unit", "title"))
+        limit = one.get("limit")
+        if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+            raise ValueError(f"limit of the measure {name!r} is {shown(limit)}, but must be above 0")
+        measures.append(measure_column(name, unit, title, float(limit)))
+    names = [one.name for one in measures]
+    if len(set(names)) < len(names):
+        raise ValueError("measures names one twice")
+    return measures
 
 
 def tokens_from_json(content: Json) -> dict[int, bytes]:

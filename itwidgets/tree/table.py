@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import BY_NAME, COLUMNS, Origin, Route
+from itwidgets.tree.columns import COLUMNS, Column, MeasureColumn, Origin, Route
 from itwidgets.tree.consistency import check_columns, check_sources
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Record
@@ -31,9 +31,15 @@ class TokenTree:
     ----------
     vocabulary
         Knows the bytes of each token.
+    measures
+        Columns that it has besides those that every tree has.
 
     Attributes
     ----------
+    measures : tuple of MeasureColumn
+        Columns that it has besides those that every tree has.
+    columns : tuple of Column
+        All columns.
     record : Record
         How the rows were made, as far as the columns do not say it.
     sources : dict
@@ -50,13 +56,15 @@ class TokenTree:
     ([0, 1], 'so it')
     """
 
-    def __init__(self, vocabulary: TokenTexts) -> None:
+    def __init__(self, vocabulary: TokenTexts, measures: Sequence[MeasureColumn] = ()) -> None:
         self.vocabulary = vocabulary
+        self.measures = tuple(measures)
+        self.columns: tuple[Column, ...] = (*COLUMNS, *self.measures)
         self.record = Record()
         self.sources: dict[int, list[int]] = {}
         self._length = 0
         self._roots: list[int] = []
-        self._columns = _allocate(_FIRST_CAPACITY)
+        self._columns = _allocate(_FIRST_CAPACITY, self.columns)
         self._children: dict[int, list[int]] = {-1: []}
 
     @classmethod
@@ -66,14 +74,15 @@ class TokenTree:
         columns: Mapping[str, npt.NDArray[Any]],
         record: Record | None = None,
         sources: Mapping[int, Sequence[int]] | None = None,
+        measures: Sequence[MeasureColumn] = (),
     ) -> TokenTree:
         """Return the tree of whole columns at once, as of a file.
 
         Parameters
         ----------
         columns
-            All of :data:`~itwidgets.tree.columns.COLUMNS` by name, copied.
-        record, sources
+            All of :data:`~itwidgets.tree.columns.COLUMNS` and of ``measures`` by name, copied.
+        record, sources, measures
             What belongs to them; empty by default.
 
         Raises
@@ -81,12 +90,12 @@ class TokenTree:
         ValueError
             When they make no tree: one sentence names the column and the row.
         """
-        tree = cls(vocabulary)
+        tree = cls(vocabulary, measures)
         tree.record = record or Record()
         tree.sources = {row: list(token_ids) for row, token_ids in (sources or {}).items()}
-        check_columns(columns, tree.record)
+        check_columns(columns, tree.record, tree.columns)
         check_sources(columns, tree.sources)
-        tree._columns = {name: np.array(columns[name]) for name in BY_NAME}
+        tree._columns = {column.name: np.array(columns[column.name]) for column in tree.columns}
         tree._length = len(columns["parent"])
         tree._children |= {row: [] for row in range(tree._length)}
         for row, parent in enumerate(columns["parent"].tolist()):
@@ -132,13 +141,13 @@ class TokenTree:
         source
             For the first token of a text, what the encoder read.
         **values
-            Further columns of :data:`~itwidgets.tree.columns.COLUMNS`; those not given are missing.
+            Further columns of the tree; those not given are missing.
         """
         if not -1 <= parent < self._length:
             raise ValueError(
                 f"parent {parent} is not in the table: rows -1 to {self._length - 1} are accepted"
             )
-        unknown = values.keys() - BY_NAME.keys()
+        unknown = values.keys() - self._columns.keys()
         if unknown or "position" in values:
             raise TypeError(f"no such column to give: {', '.join(sorted(unknown)) or 'position'}")
         if source is not None and parent != -1:
@@ -158,7 +167,7 @@ class TokenTree:
                 self._columns[name][row] = value
         except BaseException:
             # The next row stands in this place, and takes what it is not given as missing.
-            for column in COLUMNS:
+            for column in self.columns:
                 self._columns[column.name][row] = column.missing
             raise
         if source is not None:
@@ -172,7 +181,7 @@ class TokenTree:
         return row
 
     def _grow(self) -> None:
-        larger = _allocate(max(_FIRST_CAPACITY, 2 * self._length))
+        larger = _allocate(max(_FIRST_CAPACITY, 2 * self._length), self.columns)
         for name, values in self._columns.items():
             larger[name][: self._length] = values
         self._columns = larger
@@ -248,7 +257,7 @@ class TokenTree:
 
         chosen = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
         columns: dict[str, Any] = {"token": [self[int(row)].text for row in chosen]}
-        for column in COLUMNS:
+        for column in self.columns:
             if column.width == 1:
                 columns[column.label] = self._columns[column.name][chosen]
         columns["origin"] = [Origin(value).word for value in columns["origin"]]
@@ -259,10 +268,10 @@ class TokenTree:
         return pd.DataFrame(columns, index=pd.Index(chosen, name="row"))
 
 
-def _allocate(capacity: int) -> dict[str, npt.NDArray[Any]]:
+def _allocate(capacity: int, columns: Sequence[Column]) -> dict[str, npt.NDArray[Any]]:
     return {
         column.name: np.full(
             (capacity, column.width) if column.width > 1 else capacity, column.missing, column.dtype
         )
-        for column in COLUMNS
+        for column in columns
     }

@@ -23,7 +23,7 @@ from typing import Any, Literal, NotRequired, Protocol, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.tree.columns import WIRE_COLUMNS
+from itwidgets.tree.columns import WIRE_COLUMNS, MeasureColumn, measure_column
 
 VERSION = 1
 
@@ -99,16 +99,26 @@ class State(TypedDict):
     model: Model
 
 
+class MeasureInfo(TypedDict):
+    """A measure that the user has registered; ``limit`` is where the scale of its colours ends."""
+
+    name: str
+    unit: str
+    title: str
+    limit: float
+
+
 class Slice(TypedDict):
     """Header of rows ``first .. first + count``; their columns are the buffers.
 
     The buffers are, in this order: each column of :data:`itwidgets.tree.columns.WIRE_COLUMNS`, row-major;
-    then a dictionary of tokens as three buffers: ids ``<i4``, where the bytes of each end ``<u4``,
-    and the bytes of all.
+    each of ``measures``, ``<f4``; then a dictionary of tokens as three buffers: ids ``<i4``, where the bytes
+    of each end ``<u4``, and the bytes of all.
     """
 
     first: int
     count: int
+    measures: list[MeasureInfo]
 
 
 class ErrorBody(TypedDict):
@@ -138,6 +148,11 @@ class Request(TypedDict):
 class Table(Protocol):
     """The part of a token tree that the codecs read."""
 
+    @property
+    def measures(self) -> Sequence[MeasureColumn]:
+        """Columns that it has besides those that every tree has."""
+        ...
+
     def __len__(self) -> int: ...
 
     def column(self, name: str) -> npt.NDArray[Any]:
@@ -165,7 +180,7 @@ def encode_slice(
     """
     buffers = []
     mentioned: list[npt.NDArray[np.int32]] = []
-    for column in WIRE_COLUMNS:
+    for column in (*WIRE_COLUMNS, *table.measures):
         values = table.column(column.name)[first:stop]
         buffers.append(np.ascontiguousarray(values, column.dtype).tobytes())
         if column.name in ("token_id", "top_ids"):
@@ -173,13 +188,19 @@ def encode_slice(
     ids = np.unique(np.concatenate(mentioned))
     new = [int(i) for i in ids if i >= 0 and int(i) not in known]
     known.update(new)
-    return {"first": first, "count": stop - first}, buffers + encode_tokens(new, vocabulary)
+    header: Slice = {"first": first, "count": stop - first, "measures": _described(table.measures)}
+    return header, buffers + encode_tokens(new, vocabulary)
+
+
+def _described(measures: Sequence[MeasureColumn]) -> list[MeasureInfo]:
+    return [{"name": one.name, "unit": one.unit, "title": one.title, "limit": one.limit} for one in measures]
 
 
 def decode_slice(header: Slice, buffers: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
     """Return the columns of an encoded slice by name, with shape ``[count]`` or ``[count, width]``."""
     columns = {}
-    for column, buffer in zip(WIRE_COLUMNS, buffers, strict=False):
+    measures = [measure_column(**one) for one in header["measures"]]
+    for column, buffer in zip((*WIRE_COLUMNS, *measures), buffers, strict=False):
         values = np.frombuffer(buffer, column.dtype)
         shape = (header["count"], column.width) if column.width > 1 else (header["count"],)
         columns[column.name] = values.reshape(shape)

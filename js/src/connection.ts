@@ -119,14 +119,13 @@ export class Connection {
     const state = this.#model.get("state");
     const table = this.#model.get("table");
     if (!state?.settings) return;
-    const header = table?.header ?? { first: 0, count: 0 };
     if (table?.buffers === undefined || table.buffers.length === 0) {
       this.#store.state = state;
       return;
     }
+    const { header } = table;
     try {
-      const { columns, tokens } = decodeSlice(header, table.buffers);
-      this.#store.replace(state, header, columns, tokens);
+      this.#store.replace(state, header, decodeSlice(header, table.buffers));
     } catch (error) {
       this.#store.state = state;
       this.#store.addError({ type: "ProtocolError", message: String(error) });
@@ -158,8 +157,7 @@ export class Connection {
       this.#catchUp();
       return;
     }
-    const { columns, tokens } = decodeSlice(header, buffers);
-    this.#store.grow(state, header, columns, tokens);
+    this.#store.grow(state, header, decodeSlice(header, buffers));
   }
 
   // One stream carries answers and deltas, so a snapshot fits wherever in it it comes, even late.
@@ -170,8 +168,7 @@ export class Connection {
     const { state: known, table } = this.#store;
     const sameRows = state.session === known.session && header.count === table.length;
     if (sameRows && state.seq === known.seq) return;
-    const { columns, tokens } = decodeSlice(header, buffers);
-    this.#store.replace(state, header, columns, tokens);
+    this.#store.replace(state, header, decodeSlice(header, buffers));
   }
 
   /** Ask for what the page lacks, unless that was done just now. The answer can be lost as well. */

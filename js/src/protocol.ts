@@ -101,10 +101,28 @@ export interface State {
   model: ModelInfo;
 }
 
-/** Header of rows `first .. first + count`; their columns and new tokens are the buffers. */
+/** A measure that the user has registered; `limit` is where the scale of its colours ends. */
+export interface MeasureInfo {
+  name: string;
+  unit: string;
+  title: string;
+  limit: number;
+}
+
+/** Header of rows `first .. first + count`; their columns, measures and new tokens are the buffers. */
 export interface Slice {
   first: number;
   count: number;
+  measures: MeasureInfo[];
+}
+
+/** What a slice of rows holds. */
+export interface Rows {
+  columns: Columns;
+  /** One array for each of the header's measures. */
+  measures: Float32Array[];
+  /** The tokens that travelled with the rows. */
+  tokens: Tokens;
 }
 
 /** The trait `table`: all rows, for a page that comes later than they were made. */
@@ -172,26 +190,28 @@ function elements(dtype: Dtype, view: DataView): Arrays[Dtype] {
   return new ARRAYS[dtype](bytesOf(view).buffer);
 }
 
-/** Return the columns of an encoded slice by name, and the tokens that travelled with it. */
-export function decodeSlice(
-  header: Slice,
-  buffers: readonly DataView[],
-): { columns: Columns; tokens: Tokens } {
-  if (buffers.length !== COLUMNS.length + 3) {
-    throw new Error(`A slice of rows has ${COLUMNS.length + 3} buffers, not ${buffers.length}.`);
+/** Return what an encoded slice holds. */
+export function decodeSlice(header: Slice, buffers: readonly DataView[]): Rows {
+  const measured = COLUMNS.length + header.measures.length;
+  if (buffers.length !== measured + 3) {
+    throw new Error(`A slice of rows has ${measured + 3} buffers, not ${buffers.length}.`);
+  }
+  function read(name: string, dtype: Dtype, width: number, index: number): Arrays[Dtype] {
+    const values = elements(dtype, buffers[index] as DataView);
+    if (values.length !== header.count * width) {
+      throw new Error(
+        `The column ${name} holds ${values.length} numbers for ${header.count} rows.`,
+      );
+    }
+    return values;
   }
   const columns = Object.fromEntries(
-    COLUMNS.map(({ name, dtype, width }, index) => {
-      const values = elements(dtype, buffers[index] as DataView);
-      if (values.length !== header.count * width) {
-        throw new Error(
-          `The column ${name} holds ${values.length} numbers for ${header.count} rows.`,
-        );
-      }
-      return [name, values];
-    }),
-  ) as Columns;
-  return { columns, tokens: decodeTokens(buffers.slice(COLUMNS.length)) };
+    COLUMNS.map(({ name, dtype, width }, index) => [name, read(name, dtype, width, index)]),
+  ) as unknown as Columns;
+  const measures = header.measures.map(
+    ({ name }, index) => read(name, "<f4", 1, COLUMNS.length + index) as Float32Array,
+  );
+  return { columns, measures, tokens: decodeTokens(buffers.slice(measured)) };
 }
 
 /** Return the bytes of each token of an encoded dictionary by id. */

@@ -1,4 +1,4 @@
-import type { Columns, Notice, Slice, State, Tokens } from "./protocol";
+import type { Notice, Rows, Slice, State } from "./protocol";
 import { Table } from "./table";
 import { Tree } from "./tree";
 
@@ -82,19 +82,19 @@ export class Store {
   }
 
   /** Take over what the traits or a snapshot hold. */
-  replace(state: State, header: Slice, columns: Columns, tokens: Tokens): void {
+  replace(state: State, header: Slice, rows: Rows): void {
     const known = this.state;
     const sameSession = state.session === known.session && header.count >= this.table.length;
     this.#clear(sameSession);
-    this.#append(header, columns, tokens);
+    this.#append(header, rows);
     this.#take(state, known);
   }
 
   /** Take over a delta: the whole state and the rows that are new since the last one. */
-  grow(state: State, header: Slice, columns: Columns, tokens: Tokens): void {
+  grow(state: State, header: Slice, rows: Rows): void {
     const known = this.state;
     if (state.session !== known.session) this.#clear(false);
-    this.#append(header, columns, tokens);
+    this.#append(header, rows);
     this.#take(state, known);
   }
 
@@ -146,9 +146,9 @@ export class Store {
     }
   }
 
-  #append(header: Slice, columns: Columns, tokens: Tokens): void {
-    this.table.addTokens(tokens);
-    this.table.append(columns, header.count);
+  #append(header: Slice, rows: Rows): void {
+    this.table.addTokens(rows.tokens);
+    this.table.append(rows, header);
     this.tree.grow();
   }
 

@@ -1,26 +1,48 @@
-import { ARRAYS, COLUMNS, type ColumnName, type Columns, type Tokens } from "./protocol";
+import {
+  ARRAYS,
+  COLUMNS,
+  type ColumnName,
+  type Columns,
+  type MeasureInfo,
+  type Rows,
+  type Slice,
+  type Tokens,
+} from "./protocol";
 
 const FIRST_CAPACITY = 256;
 
 /** The token table: columns that only grow, and the bytes of every token that is mentioned in them. */
 export class Table {
   readonly tokens: Tokens = new Map();
+  /** Measures that the user has registered, for which there are columns too. */
+  measures: readonly MeasureInfo[] = [];
   #length = 0;
   #capacity = 0;
   #columns = Object.fromEntries(
     COLUMNS.map(({ name, dtype }) => [name, new ARRAYS[dtype](0)]),
   ) as unknown as Columns;
+  #measured: Float32Array[] = [];
 
   get length(): number {
     return this.#length;
   }
 
-  append(columns: Columns, count: number): void {
+  append({ columns, measures }: Omit<Rows, "tokens">, { count, measures: infos }: Slice): void {
+    if (this.#length === 0) this.#measure(infos);
     this.#reserve(this.#length + count);
     for (const { name, width } of COLUMNS) {
       this.#columns[name].set(columns[name], this.#length * width);
     }
+    for (const [index, values] of measures.entries()) {
+      this.#measured[index]?.set(values, this.#length);
+    }
     this.#length += count;
+  }
+
+  // A table has the same measures from its first row to its last.
+  #measure(infos: readonly MeasureInfo[]): void {
+    this.measures = infos;
+    this.#measured = infos.map(() => new Float32Array(this.#capacity));
   }
 
   addTokens(tokens: Tokens): void {
@@ -30,6 +52,12 @@ export class Table {
   /** The value of one column in one row. */
   value(name: Exclude<ColumnName, "top_ids" | "top_log_probs">, row: number): number {
     return row < this.#length ? (this.#columns[name][row] ?? Number.NaN) : Number.NaN;
+  }
+
+  /** The value of a registered measure in one row. */
+  measured(name: string, row: number): number {
+    const index = this.measures.findIndex((measure) => measure.name === name);
+    return row < this.#length ? (this.#measured[index]?.[row] ?? Number.NaN) : Number.NaN;
   }
 
   /** The values of one column in one row, for the columns that are wider than one number. */
@@ -54,5 +82,10 @@ export class Table {
         return [name, column];
       }),
     ) as unknown as Columns;
+    this.#measured = this.#measured.map((values) => {
+      const column = new Float32Array(this.#capacity);
+      column.set(values);
+      return column;
+    });
   }
 }

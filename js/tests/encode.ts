@@ -1,4 +1,11 @@
-import { ARRAYS, COLUMNS, type ColumnName, type Dtype, type Slice } from "../src/protocol";
+import {
+  ARRAYS,
+  COLUMNS,
+  type ColumnName,
+  type Dtype,
+  type MeasureInfo,
+  type Slice,
+} from "../src/protocol";
 
 export type Row = Record<Exclude<ColumnName, "top_ids" | "top_log_probs">, number> & {
   top_ids: number[];
@@ -43,6 +50,7 @@ export function encodeSlice(
   rows: readonly Row[],
   first: number,
   tokens: Iterable<[number, Uint8Array]>,
+  measures: readonly MeasureInfo[] = [],
 ): { header: Slice; buffers: DataView[] } {
   const buffers = COLUMNS.map(({ name, dtype, width }) => {
     const missing = dtype === "<f4" ? Number.NaN : -1;
@@ -52,7 +60,17 @@ export function encodeSlice(
     });
     return pack(dtype, values);
   });
-  return { header: { first, count: rows.length }, buffers: [...buffers, ...encodeTokens(tokens)] };
+  // What a measure gives plays no part here, so it is the number of the row.
+  const measured = measures.map(() =>
+    pack(
+      "<f4",
+      [...rows.keys()].map((row) => first + row),
+    ),
+  );
+  return {
+    header: { first, count: rows.length, measures: [...measures] },
+    buffers: [...buffers, ...measured, ...encodeTokens(tokens)],
+  };
 }
 
 export function encodeAlternatives(

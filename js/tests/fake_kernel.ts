@@ -1,4 +1,4 @@
-import type { Settings, State } from "../src/protocol";
+import type { MeasureInfo, Settings, State } from "../src/protocol";
 import { bytesOf, encodeAlternatives, encodeSlice, type Row } from "./encode";
 import { FakeModel, type Sent } from "./fake_model";
 
@@ -28,6 +28,8 @@ export class FakeKernel {
   state: State;
   /** Whether requests are answered. A busy kernel can stream rows and answer nothing. */
   answers = true;
+  /** Measures that the user has registered. */
+  measures: MeasureInfo[] = [];
   /** What `tick` appends, when the model shall not choose by itself. */
   script: Piece[] = [];
   #sentRows = 0;
@@ -174,7 +176,7 @@ export class FakeKernel {
     const ids = new Set(rows.flatMap((row) => [row.token_id, ...row.top_ids]));
     const fresh = [...ids].filter((id) => !known.has(id));
     for (const id of fresh) known.add(id);
-    return encodeSlice(rows, first, this.#dictionary(fresh));
+    return encodeSlice(rows, first, this.#dictionary(fresh), this.measures);
   }
 
   #dictionary(ids: number[]): [number, Uint8Array][] {

@@ -35,12 +35,16 @@ function numbersOf(values: ArrayLike<number>): (number | null)[] {
 
 describe.each([rows, knownTokens, noRows])("the fixture $name", ({ message, buffers, decoded }) => {
   test("says what Python wrote", () => {
-    const { columns, tokens } = decodeSlice(message.header, viewsOf(buffers));
+    const { columns, measures, tokens } = decodeSlice(message.header, viewsOf(buffers));
     for (const { name } of COLUMNS) {
       const written = decoded.columns[name].flat() as (number | null)[];
       expect(numbersOf(columns[name]), name).toEqual(written);
     }
     expect(dictionaryOf(tokens)).toEqual(decoded.tokens);
+    const names = message.header.measures.map(({ name }) => name);
+    expect(Object.fromEntries(measures.map((values, i) => [names[i], numbersOf(values)]))).toEqual(
+      decoded.measures,
+    );
   });
 
   test("has the columns in the order of this half", () => {
@@ -83,5 +87,7 @@ test("a slice that is cut short is refused with a sentence", () => {
   const views = viewsOf(buffers);
   const oneShort = `${views.length} buffers, not ${views.length - 1}`;
   expect(() => decodeSlice(message.header, views.slice(1))).toThrow(oneShort);
-  expect(() => decodeSlice({ first: 0, count: 3 }, views)).toThrow(/column parent holds 7 numbers/);
+  expect(() => decodeSlice({ ...message.header, count: 3 }, views)).toThrow(
+    /column parent holds 7 numbers/,
+  );
 });

@@ -21,8 +21,7 @@ function row(parent: number, position: number, more: Partial<Row> = {}): Row {
 
 function grow(store: Store, rows: Row[], change: Partial<State> = {}): void {
   const { header, buffers } = encodeSlice(rows, store.table.length, [[0, bytesOf("a")]]);
-  const { columns, tokens } = decodeSlice(header, buffers);
-  store.grow({ ...BASE, session: "s", ...change }, header, columns, tokens);
+  store.grow({ ...BASE, session: "s", ...change }, header, decodeSlice(header, buffers));
 }
 
 /** 0 1 2 3 4 in a line; 5 6 part after 1; 7 parts after 5; 8 is a text of its own. */
@@ -114,8 +113,7 @@ test("another session takes the place of the rows and keeps the tokens", () => {
   const store = branched();
   const { generation } = store;
   const { header, buffers } = encodeSlice([row(-1, 0)], 0, []);
-  const { columns, tokens } = decodeSlice(header, buffers);
-  store.grow({ ...BASE, session: "t", head: 0 }, header, columns, tokens);
+  store.grow({ ...BASE, session: "t", head: 0 }, header, decodeSlice(header, buffers));
   expect(store.table.length).toBe(1);
   expect(store.generation).toBe(generation + 1);
   expect(store.path).toEqual([0]);

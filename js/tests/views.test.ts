@@ -245,3 +245,39 @@ describe("views", () => {
     expect(selectedToken(el)).toMatch(/^" ran"/);
   });
 });
+
+describe("registered measures", () => {
+  const REGRET = { name: "regret", unit: "nats", title: "Regret of the token", limit: 4 };
+
+  test("are colours to choose, with their unit and scale, for rows that come later too", async () => {
+    const kernel = new FakeKernel(["The", " cat"], [" sat"]);
+    kernel.measures = [REGRET];
+    kernel.save();
+    const { el, screen } = show(kernel);
+    await frame();
+    await screen.getByRole("combobox", { name: "Colour by" }).selectOptions(REGRET.title);
+    expect(el.querySelector(".itw-meta .itw-by-added")?.textContent).toMatch(/0\s+4 nats/);
+    kernel.write([" sat"]);
+    kernel.delta();
+    await frame();
+    const levels = tokens(el)
+      .slice(0, 3)
+      .map((token) => token.style.getPropertyValue("--itw-level"));
+    // The number of the row is what the measure gives here.
+    expect(levels.map(Number)).toEqual([0, 0.25, 0.5]);
+  });
+
+  test("of another session are not chosen any more", async () => {
+    const kernel = new FakeKernel(["The", " cat"]);
+    kernel.measures = [REGRET];
+    kernel.save();
+    const { el, screen } = show(kernel);
+    await frame();
+    await screen.getByRole("combobox", { name: "Colour by" }).selectOptions(REGRET.title);
+    kernel.measures = [];
+    kernel.restart("second", ["A", " dog"]);
+    await frame();
+    expect(el.querySelector<HTMLSelectElement>(".itw-meta select")?.value).toBe("surprisal");
+    expect(el.querySelector(".itw-tokens")?.className).toContain("itw-by-surprisal");
+  });
+});

@@ -32,8 +32,8 @@ def empty_registry() -> Iterator[None]:
 def test_measures_stand_in_the_order_of_their_registration() -> None:
     first = register_measure("regret_of_token", regret)
     second = register_measure("a_tie", ties, unit="", label="Tied tokens")
-    assert first == Measure("regret_of_token", regret, "bits", "regret of token")
-    assert second == Measure("a_tie", ties, "", "Tied tokens")
+    assert first == Measure("regret_of_token", regret, "bits", "regret of token", 12.0)
+    assert second == Measure("a_tie", ties, "", "Tied tokens", 12.0)
     assert list(registered_measures().values()) == [first, second]
     found = registered_measures()["a_tie"].function(torch.zeros(3, 8), torch.tensor([0, 1, 2]))
     assert found.tolist() == [8, 8, 8]

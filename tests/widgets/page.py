@@ -94,7 +94,7 @@ class FakePage:
             self.columns[name] = np.concatenate(
                 [self.columns[name], values] if self.columns.get(name) is not None else [values]
             )
-        self.tokens |= decode_tokens(buffers[len(WIRE_COLUMNS) :])
+        self.tokens |= decode_tokens(buffers[len(columns) :])
 
     # ------------------------------------------------------------ what the page does
 

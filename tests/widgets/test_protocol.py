@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itwidgets.tree import TOP_K, WIRE_COLUMNS, Origin, StoredVocabulary, TokenTree
+from itwidgets.tree.columns import measure_column
 from itwidgets.widgets.protocol import (
     decode_slice,
     decode_tokens,
@@ -56,7 +57,7 @@ def test_slices_put_together_are_the_table(
     parts, tokens = [], dict[int, bytes]()
     for first, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         header, buffers = encode_slice(tree, vocabulary, first, stop, known)
-        assert header == {"first": first, "count": stop - first}
+        assert header == {"first": first, "count": stop - first, "measures": []}
         parts.append(decode_slice(header, buffers))
         new = decode_tokens(buffers[len(WIRE_COLUMNS) :])
         # No token travels twice.
@@ -87,11 +88,12 @@ def _numbers(values: Any, dtype: Any) -> Any:
 def test_rows_of_the_fixtures_read_alike(name: str) -> None:
     message, buffers, decoded = _fixture(name)
     columns = decode_slice(message["header"], buffers)
-    assert list(columns) == list(decoded["columns"]) == [column.name for column in WIRE_COLUMNS]
-    for column in WIRE_COLUMNS:
-        expected = _numbers(decoded["columns"][column.name], column.dtype)
+    measures = [measure_column(**one) for one in message["header"]["measures"]]
+    assert list(columns) == [column.name for column in (*WIRE_COLUMNS, *measures)]
+    for column in (*WIRE_COLUMNS, *measures):
+        expected = _numbers((decoded["columns"] | decoded["measures"])[column.name], column.dtype)
         np.testing.assert_array_equal(columns[column.name], expected.reshape(columns[column.name].shape))
-    assert decode_tokens(buffers[len(WIRE_COLUMNS) :]) == _tokens(decoded)
+    assert decode_tokens(buffers[len(columns) :]) == _tokens(decoded)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "distribution"])
@@ -99,12 +101,14 @@ def test_rows_of_the_fixtures_are_written_alike(name: str) -> None:
     message, buffers, decoded = _fixture(name)
 
     class Table:
+        measures = tuple(measure_column(**one) for one in message["header"]["measures"])
+
         def __len__(self) -> int:
             return int(message["header"]["count"])
 
         def column(self, name: str) -> Any:
-            (column,) = (column for column in WIRE_COLUMNS if column.name == name)
-            values = _numbers(decoded["columns"][name], column.dtype)
+            (column,) = (column for column in (*WIRE_COLUMNS, *self.measures) if column.name == name)
+            values = _numbers((decoded["columns"] | decoded["measures"])[name], column.dtype)
             return values.reshape((-1, column.width) if column.width > 1 else -1)
 
     tokens = _tokens(decoded)

@@ -27,6 +27,10 @@ class KeptRows:
     def __getitem__(self, row: int) -> torch.Tensor:
         return self._rows[row]
 
+    def get(self, row: int) -> torch.Tensor | None:
+        """Return what is kept of a row, if anything is."""
+        return self._rows.get(row)
+
     def add(self, rows: Sequence[int], kept: torch.Tensor) -> None:
         """Keep what a forward call left of rows; of a row that is kept already, the first stays."""
         for row, value in zip(rows, kept, strict=True):

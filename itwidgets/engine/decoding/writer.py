@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from itwidgets.engine.decoding.choice import require_numbers
 from itwidgets.engine.decoding.figures import KnownToken, PendingToken, model_figures
 from itwidgets.engine.decoding.kept import KeptRows
+from itwidgets.engine.decoding.measured import Measured
 from itwidgets.engine.decoding.memory import Memory, tried_twice
 from itwidgets.engine.decoding.sources import Sources
 from itwidgets.engine.kv.layers import can_be_cut
@@ -51,6 +53,7 @@ class TreeWriter:
         self.pool = pool
         self._interval = snapshot_interval
         self._kept = KeptRows()
+        self._measured = Measured(tree)
         self._sources = Sources(self.store, pool)
         if not runner.keeps_hidden:
             pool.add(self._kept)
@@ -153,6 +156,7 @@ class TreeWriter:
         with self._rolled_back_on_error():
             kept = self._pass(parent, token.token)
             figures = require_numbers(token.read())
+            figures = figures | self._measures_after(self._kept.get(parent), token.token_id)
             made = {"forward": self.tree.record.next_forward, "route": Route.DECODE, "recipe": recipe}
             row = self._append(parent, token.token_id, origin, figures | made)
             self._commit([row], kept)
@@ -161,7 +165,9 @@ class TreeWriter:
     def adopt(self, one: Continuation) -> int:
         """Append the tokens of a continuation, which passed through the model in a rollout."""
         parent, rows = one.parent, []
+        before = [self._kept.get(parent), *one.kept]
         for i, (token_id, figures) in enumerate(zip(one.token_ids, one.figures, strict=True)):
+            figures = figures | self._measures_after(before[i], token_id)
             made = {"forward": self.tree.record.next_forward, "route": Route.ROLLOUT}
             if i:
                 made["recipe"] = self.tree.record.intern(one.plan.recipe)
@@ -246,8 +252,19 @@ class TreeWriter:
         figures: list[dict[str, Any]] = [{}] * (len(token_ids) - len(rows))
         for start in range(0, len(rows), SCORED_ROWS):
             scores = self.runner.all_logits(rows[start : start + SCORED_ROWS])
-            figures += model_figures(scores, known[start : start + SCORED_ROWS])
+            ids = known[start : start + SCORED_ROWS]
+            found = model_figures(scores, ids)
+            if self._measured:
+                found = list(map(operator.or_, found, self._measured.figures(scores, ids)))
+            figures += found
         return figures
+
+    def _measures_after(self, kept: torch.Tensor | None, token_id: int) -> dict[str, Any]:
+        """Compute the registered measures of a token from what is kept of the row before it."""
+        # What is kept of the row may have been dropped, where that is as large as the row: then they miss.
+        if not self._measured or kept is None:
+            return {}
+        return self._measured.figures(self.runner.logits(kept)[None], [token_id])[0]
 
     def _commit(self, rows: Sequence[int], kept: torch.Tensor) -> None:
         self.store.commit(rows)

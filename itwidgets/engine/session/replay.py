@@ -159,7 +159,7 @@ class _Player:
     def __init__(self, engine: Engine, tree: TokenTree) -> None:
         self._old = tree
         self._calls = _calls(tree)
-        self._new = TokenTree(engine.vocabulary)
+        self._new = TokenTree(engine.vocabulary, tree.measures)
         self._engine = engine
         self._writer = engine.writer(self._new, engine.identity)
         identities = [maker.identity for maker in tree.record.makers]

@@ -1,5 +1,5 @@
 import { useMemo, useRef, useState } from "preact/hooks";
-import { MEASURES, type Measure } from "../colour";
+import { type Measure, measuresOf, SURPRISAL } from "../colour";
 import { useStore, ViewerContext } from "../hooks";
 import type { Viewer } from "../viewer";
 import { Branches } from "./branches";
@@ -21,7 +21,12 @@ export function App({ viewer }: { viewer: Viewer }) {
 }
 
 function Frame() {
-  const [measure, setMeasure] = useState(MEASURES[0] as Measure);
+  const [wanted, setMeasure] = useState<Measure>(SURPRISAL);
+  // Another session may have other measures.
+  const isThere = useStore((store) =>
+    measuresOf(store.table.measures).some(({ name }) => name === wanted.name),
+  );
+  const measure = isThere ? wanted : SURPRISAL;
   // Each view has ids of its own: the same viewer may be on the page twice, and so may its bundle.
   const prefix = useMemo(() => `itw-${Math.random().toString(36).slice(2, 10)}`, []);
   const root = useRef<HTMLDivElement>(null);

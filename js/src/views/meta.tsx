@@ -1,10 +1,12 @@
-import { MEASURES, type Measure } from "../colour";
+import { type Measure, measuresOf } from "../colour";
 import * as format from "../format";
 import { sameFields, useStore } from "../hooks";
 
 /** What the colours mean, and what the text amounts to. */
 export function MetaRow(props: { measure: Measure; onMeasure: (measure: Measure) => void }) {
   const { measure, onMeasure } = props;
+  const infos = useStore((store) => store.table.measures);
+  const measures = measuresOf(infos);
   return (
     <div class="itw-row itw-meta">
       <label class="itw-legend">
@@ -13,17 +15,17 @@ export function MetaRow(props: { measure: Measure; onMeasure: (measure: Measure)
           class="itw-input"
           value={measure.name}
           onChange={({ currentTarget: { value } }) =>
-            onMeasure(MEASURES.find(({ name }) => name === value) ?? measure)
+            onMeasure(measures.find(({ name }) => name === value) ?? measure)
           }
         >
-          {MEASURES.map(({ name }) => (
+          {measures.map(({ name, title }) => (
             <option key={name} value={name}>
-              {name}
+              {title}
             </option>
           ))}
         </select>
       </label>
-      <span class={`itw-legend itw-by-${measure.name}`}>
+      <span class={`itw-legend itw-by-${measure.ramp}`}>
         0 <span class="itw-ramp" role="img" aria-label="from pale to strong" /> {measure.limit}{" "}
         {measure.unit}
       </span>

@@ -50,7 +50,7 @@ export function Tokens(props: { measure: Measure; prefix: string; onEnter: () =>
       {empty && <Empty />}
       <div
         ref={list}
-        class={`itw-tokens itw-by-${measure.name}`}
+        class={`itw-tokens itw-by-${measure.ramp}`}
         role="listbox"
         aria-label="Tokens"
         aria-busy={busy}
