@@ -30,8 +30,9 @@ from tests.models import (
     tiny_model,
 )
 
-TEXTS = [
-    "The capital of France is Paris.",
+SENTENCE = "The capital of France is Paris."
+TEXTS: list[str | list[int]] = [
+    SENTENCE,
     "a",
     [7],
     "naïve café: 你好 🦜",
@@ -42,7 +43,7 @@ IN_FLOAT32 = {"falcon_h1", "mamba", "qwen3_next"}
 """Their states, or their logits, are float32 whatever the weights are."""
 
 LONG = np.random.default_rng(0).integers(3, 500, 100).tolist()
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
+EXACT: Any = {"rtol": 1e-12, "atol": 1e-12}
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +86,13 @@ def test_surprisals_are_those_of_the_model_alone(kind: str, batch_tokens: int) -
         first, *others = column(frame, "surprisal_bits", index)
         assert math.isnan(first)
         if others:
-            tolerance = {"rtol": 1e-3, "atol": 1e-4} if kind in IN_FLOAT32 else EXACT
+            tolerance: Any = {"rtol": 1e-3, "atol": 1e-4} if kind in IN_FLOAT32 else EXACT
             np.testing.assert_allclose(others, expected_bits(model, token_ids), **tolerance)
     engine.close()
 
 
 def test_all_figures_are_those_of_the_whole_row(exact: Engine) -> None:
-    frame = itw.score(exact, TEXTS[0], top_k=3)
+    frame = itw.score(exact, SENTENCE, top_k=3)
     token_ids = column(frame, "token_id").tolist()
     rows = fresh_logits(exact.model, token_ids)[:-1]
     log_probs = rows.log_softmax(-1)
@@ -109,7 +110,7 @@ def test_all_figures_are_those_of_the_whole_row(exact: Engine) -> None:
 
 
 def test_what_has_no_context_is_missing(exact: Engine) -> None:
-    first = itw.score(exact, TEXTS[0], top_k=1).iloc[0]
+    first = itw.score(exact, SENTENCE, top_k=1).iloc[0]
     measures = ["surprisal_bits", "entropy_bits", "varentropy_bits2", "rank", "undecodable_mass", "top_ids"]
     assert first[measures].isna().all()
     assert first["context_length"] == 0
@@ -261,7 +262,8 @@ def test_the_table_says_what_was_scored_and_how(with_bos: Engine) -> None:
 
 def test_a_column_of_a_table_is_a_list_of_texts(exact: Engine) -> None:
     texts = pd.Series(["The model", "a text"], index=[7, 9])
-    pd.testing.assert_frame_equal(itw.score(exact, texts), itw.score(exact, texts.tolist()))
+    pd.testing.assert_frame_equal(itw.score(exact, texts), itw.score(exact, list(texts)))
+    pd.testing.assert_frame_equal(itw.score(exact, texts), itw.score(exact, iter(texts)))
 
 
 def test_a_session_scores_with_its_own_adapter_and_keeps_its_tree(exact: Engine) -> None:
@@ -316,8 +318,8 @@ def test_a_bar_is_shown_where_it_is_asked_for(exact: Engine, capsys: pytest.Capt
     ("texts", "options", "message"),
     [
         ([], {}, "texts is empty, but at least one text is needed"),
-        (["a", ""], {}, "text 1 is empty, but a text needs at least one character"),
-        ([[5], []], {}, "text 1 is empty, but a text needs at least one token"),
+        (["a", ""], {}, "text 1 is '', which has no tokens, but a text needs at least one"),
+        ([[5], []], {}, r"text 1 is \[\], which has no tokens, but a text needs at least one"),
         ("a", {"bos": "yes"}, "bos is 'yes', but must be one of 'auto', 'add', 'none'"),
         ("a", {"stride": 0}, "stride is 0, but must be a whole number of at least 1"),
         ("a", {"stride": 1025}, "stride is 1025, but 1 to 1024 are accepted in a context of 1024 tokens"),
@@ -337,7 +339,7 @@ def test_bad_values_are_told_in_a_sentence(
         itw.score(exact, texts, **options)
 
 
-@pytest.mark.parametrize("texts", [5, b"text", {"a": 1}, None, np.ones((2, 2), dtype=int)])
+@pytest.mark.parametrize("texts", [5, b"text", {"a": 1}, {"a"}, None, np.ones((2, 2), dtype=int)])
 def test_what_is_no_text_is_refused(exact: Engine, texts: Any) -> None:
     with pytest.raises(TypeError, match=r"texts is of type \w+, but must be a text or a list of texts"):
         itw.score(exact, texts)

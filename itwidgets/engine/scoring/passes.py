@@ -92,7 +92,7 @@ def _in_one_row(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torc
     mask = tree_mask(runner.config, 0, owners, positions, len(owners), runner.model.dtype)
     ids = [token_id for text in texts for token_id in text]
     kept = runner.forward(ids, runner.trial_cache(), position_ids=positions[None], mask=mask)
-    return kept.split(lengths.tolist())
+    return torch.split(kept, lengths.tolist())
 
 
 def _padded(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:

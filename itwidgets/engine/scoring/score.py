@@ -147,6 +147,10 @@ def score(
     >>> frame = itw.score(engine, ["The capital of France is Paris", "It is Rome"])
     >>> frame[["text_index", "token", "surprisal_bits", "rank", "context_length"]].round(2).tail(4)
        text_index   token  surprisal_bits  rank  context_length
+    5           0   Paris            0.37     1               5
+    6           1      It             NaN  <NA>               0
+    7           1      is            5.27     7               1
+    8           1    Rome           17.61  2946               2
     """
     scope = Scope(bos, stride, min_context, top_k, batch_tokens, batch_size)
     return _shown(start_scoring(engine, texts, scope, adapter), progress)
@@ -177,7 +181,7 @@ def start_scoring(engine: Engine, texts: Texts, scope: Scope, adapter: str | Non
             yield from figures.fill(engine.runner, passed)
             job.passed += passed.count
         frame = figures.to_frame()
-        frame.attrs = about | {"route": engine.runner.route}
+        frame.attrs.update(about, route=engine.runner.route)
         return frame
 
     job = Scoring("score", body)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from itwidgets.engine.scoring.windows import Text
 from itwidgets.interventions import is_whole
 from itwidgets.tree import Vocabulary
 
-Texts = str | Sequence[str | Sequence[int]]
+Texts = str | Iterable[str | Sequence[int]]
 
 BOS_POLICIES = ("auto", "add", "none")
 
@@ -57,18 +57,17 @@ def encode_texts(texts: Texts, vocabulary: Vocabulary, prefix: Sequence[int]) ->
         When what is given is no text, no list of texts, or one of the texts is neither a string nor a list
         of token ids.
     ValueError
-        When there is no text, one of them is empty, or an id is not in the vocabulary.
+        When there is no text, one of them has no tokens, or an id is not in the vocabulary.
 
     Examples
     --------
     >>> [text.tokens for text in encode_texts(["Paris", [1, 2]], engine.vocabulary, [1])]
-    [[1, 36474], [1, 2]]
+    [[1, 38634], [1, 2]]
     """
-    if isinstance(texts, str):
-        texts = [texts]
-    if not _is_list(texts):
+    if not isinstance(texts, str) and not _has_order(texts):
         raise TypeError(f"texts is of type {type(texts).__name__}, but must be a text or a list of texts")
-    if len(texts) == 0:
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not texts:
         raise ValueError("texts is empty, but at least one text is needed")
     return [_framed(_token_ids(i, text, vocabulary), list(prefix)) for i, text in enumerate(texts)]
 
@@ -81,19 +80,19 @@ def _framed(token_ids: list[int], prefix: list[int]) -> Text:
 
 def _token_ids(index: int, text: Any, vocabulary: Vocabulary) -> list[int]:
     if isinstance(text, str):
-        if not text:
-            raise ValueError(f"text {index} is empty, but a text needs at least one character")
         encoding = vocabulary.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
-        return list(encoding["input_ids"])
-    if not _is_list(text) or not all(map(is_whole, text)):
+        token_ids = list(encoding["input_ids"])
+    else:
+        token_ids = list(text) if _has_order(text) else [None]
+    if not token_ids:
+        raise ValueError(f"text {index} is {text!r}, which has no tokens, but a text needs at least one")
+    if not all(map(is_whole, token_ids)):
         raise TypeError(f"text {index} is {reprlib.repr(text)}, but must be a string or a list of token ids")
-    if len(text) == 0:
-        raise ValueError(f"text {index} is empty, but a text needs at least one token")
-    return [vocabulary.token_id(i) for i in text]
+    return [vocabulary.token_id(i) for i in token_ids]
 
 
-def _is_list(value: Any) -> bool:
-    """Whether a value has an order and one dimension: lists, tuples, arrays, columns of a table."""
-    if isinstance(value, bytes | Mapping) or getattr(value, "ndim", 1) != 1:
+def _has_order(value: Any) -> bool:
+    """Whether a value gives others one after another: lists, arrays of one dimension, columns of a table."""
+    if isinstance(value, bytes | Mapping | Set) or getattr(value, "ndim", 1) != 1:
         return False
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    return isinstance(value, Iterable)
