@@ -244,7 +244,7 @@ class Session(GrowingTree):
         Examples
         --------
         >>> session.score("It is Rome")["surprisal_bits"].round(2).tolist()
-        [nan, 3.6, 17.2]
+        [nan, 5.27, 17.61]
         """
         return score(self.engine, texts, adapter=self.identity.adapter, **options)
 
