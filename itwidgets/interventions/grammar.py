@@ -32,8 +32,9 @@ class Language(Operator):
     and alone where it cannot go on. Texts so drawn are of the language, but not distributed as the model's
     own texts of that language are (Park et al. 2024).
 
-    The masks are those of llguidance. What it knows of a text so far is computed from the text's tokens,
-    and kept for the last few texts.
+    The masks are those of llguidance: where only one text can follow, it allows the tokens that the
+    tokenizer makes of that text and no other spelling. What it knows of a text so far is computed from the
+    text's tokens, and kept for the last few texts.
     """
 
     start: int
@@ -204,7 +205,13 @@ class _Matchers:
             if pieces is not self._pieces:
                 self._pieces = pieces
                 self._held.clear()
-            mask = self._after(asking, tuple(map(int, token_ids)), pieces).compute_bitmask()
+            ids = tuple(map(int, token_ids))
+            matcher = self._after(asking, ids, pieces)
+            mask = matcher.compute_bitmask()
+            if matcher.is_error():
+                del self._held[ids]
+                reason = _sentence(matcher.get_error())
+                raise ValueError(f"{asking} allows no token after {len(ids)} others ({reason})")
         bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")[:size]
         allowed = np.zeros(size, np.bool_)
         allowed[: len(bits)] = bits
@@ -248,4 +255,5 @@ def _pieces(vocabulary: Vocabulary, asking: object) -> llguidance.LLTokenizer:
 
 
 def _sentence(message: str) -> str:
-    return " ".join(message.split())[:200]
+    # Behind the first part of a message stands the whole state of a parser.
+    return " ".join(message.partition("<state>")[0].split())[:200]
