@@ -182,9 +182,9 @@ def mask_of(tokens: Array, rows: torch.Tensor) -> torch.Tensor:
 
 def log_mass(log_p: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Log-probability of a set of tokens, of normalised rows; near 0 from what the set lacks."""
+    outside = log_p.exp().masked_fill(mask, 0).sum(-1)
     inside = log_p.masked_fill(~mask, -torch.inf).logsumexp(-1)
-    outside = log_p.masked_fill(mask, -torch.inf).logsumexp(-1)
-    return torch.where(inside > outside, torch.log1p(-outside.exp()), inside)
+    return torch.where(outside < 0.5, torch.log1p(-outside), inside)
 
 
 def gaps(log_p: torch.Tensor, log_q: torch.Tensor, power: float = 1) -> torch.Tensor:
