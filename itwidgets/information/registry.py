@@ -7,11 +7,12 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
 import torch
+
+from itwidgets.information.kernel import check_number
 
 MeasureFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes natural log-probabilities ``[..., V]`` and token ids ``[...]``; gives numbers of shape ``[...]``."""
@@ -136,5 +137,4 @@ def _check(name: Any, function: Any, unit: Any, label: Any, limit: Any) -> None:
     for what, text in (("unit", unit), ("label", label)):
         if not isinstance(text, str):
             raise TypeError(f"the {what} of the measure {name!r} is {text!r}, but must be text")
-    if isinstance(limit, bool) or not isinstance(limit, Real) or not 0 < limit < math.inf:
-        raise ValueError(f"the limit of the measure {name!r} is {limit!r}, but must be a number above 0")
+    check_number(f"the limit of the measure {name!r}", limit, lambda x: 0 < x < math.inf, "a number above 0")
