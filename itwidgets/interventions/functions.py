@@ -72,6 +72,11 @@ class Fn(Operator):
         if not isinstance(self.version, str):
             raise TypeError(f"version is {self.version!r}, but must be a text")
 
+    @property
+    def is_shift_invariant(self) -> bool:
+        """Nobody knows."""
+        return False
+
     def parameters(self) -> dict[str, Any]:
         """Return the name and the version."""
         return {"name": self.name, "version": self.version}

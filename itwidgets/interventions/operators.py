@@ -51,7 +51,7 @@ class Operator(Described):
 
     @property
     def is_shift_invariant(self) -> bool:
-        """Whether scores that are all greater by one number give the same distribution."""
+        """Whether scores that are all greater by one number give the same, as log-probabilities would."""
         return True
 
     @abstractmethod

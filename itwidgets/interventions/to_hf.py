@@ -49,13 +49,15 @@ def to_logits_processor(
     Returns
     -------
     ProgramProcessor
-        For one generation at a time. Batches are handled row by row, and beams like rows.
+        For one generation at a time: a text that goes on from the one before counts on. Batches are handled
+        row by row, and beams like rows. Assisted decoding, which calls it for two models in turn, mixes up
+        what operators ask of earlier tokens.
 
     Raises
     ------
     ValueError
-        When called: by the operators, or with beams, whose scores are normalised, where an operator
-        depends on the model's own scale.
+        When called: by the operators, or with beams, whose scores are normalised, where an operator may
+        depend on the model's own scale.
 
     Examples
     --------
@@ -231,6 +233,6 @@ class ProgramProcessor:
     def _require_scale(self, scores: torch.Tensor) -> None:
         if self._bound_to_scale and bool((scores.logsumexp(-1).abs() < NORMALISED).all()):
             raise ValueError(
-                f"{self._bound_to_scale[0]} depends on the scale of the model's own scores, but these are "
+                f"{self._bound_to_scale[0]} may depend on the scale of the model's own scores, but these are "
                 "log-probabilities, as beam search gives them: use num_beams=1"
             )

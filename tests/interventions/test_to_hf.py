@@ -20,6 +20,7 @@ from itwidgets.interventions import (
     Compare,
     Eta,
     Every,
+    Fn,
     ForceText,
     Frequency,
     FromHF,
@@ -256,11 +257,18 @@ def test_beams_keep_the_figures_of_their_own_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [Repetition(1.2), At([1], NONE >> Repetition(1.2))], ids=["bare", "within"]
+    "program",
+    [
+        Repetition(1.2),
+        At([1], NONE >> Repetition(1.2)),
+        FromHF("RepetitionPenaltyLogitsProcessor", {"penalty": 1.2}),
+        Fn(lambda logits, position, context: logits.abs(), "size"),
+    ],
+    ids=["bare", "within", "processor", "function"],
 )
-def test_beams_are_refused_what_depends_on_the_scale(program: Operator) -> None:
+def test_beams_are_refused_what_may_depend_on_the_scale(program: Operator) -> None:
     settings = generation_settings(GREEDY) | {"num_beams": 2}
-    with pytest.raises(ValueError, match=r"^Repetition\(.* depends on the scale .*: use num_beams=1$"):
+    with pytest.raises(ValueError, match=r"^\w+\(.* may depend on the scale .*: use num_beams=1$"):
         _generated([PROMPT_IDS], to_logits_processor(program), settings)
 
 
