@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from itwidgets.interventions.control import At, Control, Every, Schedule
+from itwidgets.interventions.grammar import Language
 from itwidgets.interventions.operators import Bias, Operator
 from itwidgets.interventions.program import Program
 from itwidgets.interventions.projection import Target
@@ -17,7 +18,7 @@ from itwidgets.interventions.supports import Ban, Force, Only
 from itwidgets.interventions.targets import MassTarget
 from itwidgets.interventions.tilts import Mask, Power
 
-_SUPPORTS = (Ban, Only, Force)
+_SUPPORTS = (Ban, Only, Force, Language)
 _TEMPERATURES = (Temperature, Power)
 _COMMUTING: Sequence[tuple[tuple[type[Operator], ...], tuple[type[Operator], ...]]] = (
     (_TEMPERATURES, _SUPPORTS),

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from itwidgets.interventions.contrast import Contrast, Guidance, Source
+from itwidgets.interventions.grammar import JsonSchema, Regex
 from itwidgets.interventions.mirostat import Mirostat
 from itwidgets.interventions.operators import Bias
 from itwidgets.interventions.parameters import check_number
@@ -65,7 +68,8 @@ def typical(mass: float = 0.95, temperature: float = 1.0) -> Program:
     >>> typical(0.2).operators
     (Typical(mass=0.2),)
     """
-    return sampling_program(temperature) >> Typical(mass)
+    tempered = sampling_program(temperature)
+    return tempered if tempered.is_deterministic else tempered >> Typical(mass)
 
 
 def target_entropy(bits: float) -> Program:
@@ -140,6 +144,70 @@ def watermark(green_fraction: float = 0.25, nats: float = 2.0, key: int = 154858
     0.5
     """
     return Program((Watermark(green_fraction, nats, key),))
+
+
+def contrastive(source: Source, weight: float = 1.0, plausibility: float = 0.1) -> Program:
+    """Prefer what another, weaker model finds less probable than the model itself (Li et al. 2023).
+
+    Parameters
+    ----------
+    source
+        Scores of the weaker model, as ``Engine.source`` makes them.
+    weight, plausibility
+        As :class:`Contrast` has them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> def amateur(step):
+    ...     return torch.zeros(4)
+    >>> contrastive(amateur).operators[0].plausibility
+    0.1
+    """
+    return Program((Contrast(source, weight, plausibility),))
+
+
+def classifier_free_guidance(source: Source, scale: float = 1.5) -> Program:
+    """Move away from what the model says without the prompt, or with another (Sanchez et al. 2023).
+
+    Parameters
+    ----------
+    source
+        Scores with the other prompt, as ``Engine.source`` makes them.
+    scale
+        Above 1 moves away from them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> def without_prompt(step):
+    ...     return torch.zeros(4)
+    >>> classifier_free_guidance(without_prompt, 2.0).operators[0].scale
+    2.0
+    """
+    return Program((Guidance(source, scale),))
+
+
+def json_shape(schema: str | Mapping[str, Any] | None = None, start: int = 0) -> Program:
+    """Let the new text be JSON, an object if no schema is given.
+
+    Examples
+    --------
+    >>> json_shape({"type": "integer"}).operators
+    (JsonSchema(schema='{"type":"integer"}', start=0),)
+    """
+    return Program((JsonSchema({"type": "object"} if schema is None else schema, start),))
+
+
+def regex_shape(pattern: str, start: int = 0) -> Program:
+    """Let the new text match a regular expression from its first character to its last.
+
+    Examples
+    --------
+    >>> regex_shape("[0-9]{4}").operators
+    (Regex(pattern='[0-9]{4}', start=0),)
+    """
+    return Program((Regex(pattern, start),))
 
 
 def topic_boost(
