@@ -23,7 +23,6 @@ from itwidgets.information import entropy, varentropy
 from tests.models import (
     KINDS,
     byte_level_tokenizer,
-    counted_positions,
     fresh_logits,
     gate_at,
     tiny_engine,
@@ -123,15 +122,16 @@ def test_mass_on_ids_without_a_token_is_told_only_where_there_are_such(smollm: E
 # ---------------------------------------------------------------- batches
 
 
-def test_no_more_tokens_pass_than_are_asked_about(exact: Engine) -> None:
-    itw.score(exact, "a model")
-    with counted_positions(exact.model) as counts:
-        frame = itw.score(exact, TEXTS, batch_tokens=32)
-    assert sum(counts) == len(frame) - len(TEXTS)
-    assert max(counts) <= 32
-    with counted_positions(exact.model) as counts:
-        itw.score(exact, ["The model"] * 7, batch_size=3)
-    assert len(counts) == 3
+def test_texts_of_about_one_length_pass_together(exact: Engine) -> None:
+    calls: list[tuple[int, ...]] = []
+    hook = exact.model.get_input_embeddings().register_forward_pre_hook(
+        lambda _, given: calls.append(tuple(given[0].shape))
+    )
+    # The last token of a text is not passed: nothing is asked of what follows it.
+    itw.score(exact, [[5] * 6, [7] * 21, [5] * 5, [7] * 20, [9] * 50], batch_tokens=40)
+    itw.score(exact, [[5, 6]] * 7, batch_size=3)
+    hook.remove()
+    assert calls == [(1, 40), (1, 9), (2, 20), (2, 5), (3, 1), (3, 1), (1, 1)]
 
 
 def test_the_order_of_the_texts_does_not_matter(exact: Engine) -> None:
@@ -278,7 +278,6 @@ def test_a_session_scores_with_its_own_adapter_and_keeps_its_tree(exact: Engine)
 
 def test_others_have_their_turn_and_a_stop_ends_it(engine: Engine) -> None:
     session = engine.session("The")
-    engine.runner.takes_tree_masks  # noqa: B018 - tried now, so that the calls below are those of the job
     with gate_at(engine.model, 2) as gate:
         job = start_scoring(engine, [[5] * 20] * 50, Scope(batch_tokens=32))
         gate.wait_until_reached()
@@ -292,7 +291,6 @@ def test_others_have_their_turn_and_a_stop_ends_it(engine: Engine) -> None:
 
 
 def test_a_stopped_scoring_has_no_result(engine: Engine) -> None:
-    engine.runner.takes_tree_masks  # noqa: B018 - as above
     with gate_at(engine.model, 2) as gate:
         job = start_scoring(engine, [[5] * 20] * 50, Scope(batch_tokens=32))
         gate.wait_until_reached()

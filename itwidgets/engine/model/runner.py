@@ -226,10 +226,14 @@ class Runner:
         """Pass one token of each of several texts, which a cache holds side by side; return ``[n, D]``."""
         return self.forward_texts(torch.tensor(token_ids)[:, None], cache)[:, 0]
 
-    def forward_texts(self, token_ids: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """Pass the next tokens of several texts, ``[n, tokens]``; return ``[n, tokens, D]``."""
-        ids = token_ids.to(self.input_device)
-        options: dict[str, Any] = {"input_ids": ids, self._cache_name: cache, "use_cache": True}
+    def forward_texts(self, token_ids: torch.Tensor, cache: Cache | None = None) -> torch.Tensor:
+        """Pass the next tokens of several texts, ``[n, tokens]``, or their first without a cache.
+
+        Returns ``[n, tokens, D]``.
+        """
+        options: dict[str, Any] = {"input_ids": token_ids.to(self.input_device), "use_cache": False}
+        if cache is not None:
+            options |= {self._cache_name: cache, "use_cache": True}
         with self._linears():
             if self._keeps_hidden:
                 kept: torch.Tensor = self.model.base_model(**options).last_hidden_state

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.engine.model.masks import tree_mask
 from itwidgets.engine.model.runner import Runner
 from itwidgets.engine.scoring.windows import Window
 
@@ -42,9 +41,9 @@ class Passed:
 def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Iterator[Passed]:
     """Pass windows through the model, the longest first; give what each forward call left.
 
-    Where the model takes such masks, windows stand behind each other in one row, and each sees itself
-    alone: nothing is padding. Else they stand below each other, filled up at their ends, where what is
-    filled up comes too late to count. Neighbours in length go together, so there is little of it.
+    Windows stand below each other, filled up at their ends, where what is filled up comes too late to
+    count: no mask is needed, and models with states are right too. Neighbours in length go together, so
+    there is little of it. To put them behind each other under a mask would need none, but took longer.
 
     Parameters
     ----------
@@ -53,29 +52,23 @@ def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_s
     batch_size
         Windows in one call, at most.
     """
-    is_row = runner.takes_tree_masks
     ordered = sorted(windows, key=lambda window: -len(window.token_ids))
-    for pack in _packs(ordered, batch_tokens, batch_size, is_row):
+    for pack in _packs(ordered, batch_tokens, batch_size):
         if len(pack) == 1:
             yield from _chunks(runner, pack[0], batch_tokens)
         else:
-            kept = (_in_one_row if is_row else _padded)(runner, [window.token_ids for window in pack])
+            kept = _together(runner, [window.token_ids for window in pack])
             yield _joined([_passed(window, 0, one) for window, one in zip(pack, kept, strict=True)])
 
 
-def _packs(
-    windows: Sequence[Window], batch_tokens: int, batch_size: int, is_row: bool
-) -> Iterator[Sequence[Window]]:
-    """Neighbours that go together; their lengths fall."""
-    start, total = 0, 0
-    for i, window in enumerate(windows):
-        length = len(window.token_ids)
-        total = total + length if is_row else len(windows[start].token_ids) * (i + 1 - start)
-        if i > start and (total > batch_tokens or i - start == batch_size):
-            yield windows[start:i]
-            start, total = i, length
-    if windows:
-        yield windows[start:]
+def _packs(windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Iterator[Sequence[Window]]:
+    """Neighbours that go together; their lengths fall, so the first of each is its longest."""
+    start = 0
+    while start < len(windows):
+        fitting = batch_tokens // len(windows[start].token_ids)
+        stop = start + max(1, min(fitting, batch_size))
+        yield windows[start:stop]
+        start = stop
 
 
 def _chunks(runner: Runner, window: Window, batch_tokens: int) -> Iterator[Passed]:
@@ -85,21 +78,10 @@ def _chunks(runner: Runner, window: Window, batch_tokens: int) -> Iterator[Passe
         yield _passed(window, start, runner.forward(ids[start : start + step], cache))
 
 
-def _in_one_row(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
-    lengths = torch.tensor([len(ids) for ids in texts])
-    owners = torch.arange(len(texts)).repeat_interleave(lengths).to(runner.input_device)
-    positions = torch.cat([torch.arange(len(ids)) for ids in texts]).to(runner.input_device)
-    mask = tree_mask(runner.config, 0, owners, positions, len(owners), runner.model.dtype)
-    ids = [token_id for text in texts for token_id in text]
-    kept = runner.forward(ids, runner.trial_cache(), position_ids=positions[None], mask=mask)
-    return torch.split(kept, lengths.tolist())
-
-
-def _padded(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+def _together(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
     longest = max(map(len, texts))
     rows = torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in texts])
-    kept = runner.forward_texts(rows, runner.trial_cache())
-    return [one[: len(ids)] for one, ids in zip(kept, texts, strict=True)]
+    return [one[: len(ids)] for one, ids in zip(runner.forward_texts(rows), texts, strict=True)]
 
 
 def _passed(window: Window, start: int, kept: torch.Tensor) -> Passed:

@@ -80,8 +80,8 @@ def score(
 ) -> pd.DataFrame:
     r"""Score every token of given texts under `p`: :math:`-\log_2 p(x_t \mid x_{<t})` and what it stands in.
 
-    Texts pass through the model in batches, sorted by length and without padding where the model allows
-    it; logits exist for a few rows at a time. Other jobs of the engine have their turns in between.
+    Texts pass through the model in batches of about the same length; logits exist for a few rows at a time.
+    Other jobs of the engine have their turns in between.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def score(
     top_k
         How many of the most probable tokens to list of each row; none by default.
     batch_tokens
-        Tokens in one forward call, at most.
+        Tokens in one forward call, at most; a longer text passes in parts of so many.
     batch_size
         Texts in one forward call, at most.
     progress
