@@ -16,12 +16,17 @@ def smollm() -> Engine:
     return itwidgets.load()
 
 
+_WITH_ENGINE = tuple(
+    f"itwidgets.{name}." for name in ("engine", "widgets", "toolkit", "probability_extractor", "intervention")
+)
+
+
 @pytest.fixture(autouse=True)
 def example_names(request: pytest.FixtureRequest) -> None:
-    """Give the examples of engine and widgets an ``engine`` and a ``session``."""
+    """Give the examples of engine, widgets and toolkit an ``engine`` and a ``session``."""
     if not isinstance(request.node, pytest.DoctestItem):
         return
     names: dict[str, Any] = request.getfixturevalue("doctest_namespace")
-    if request.node.name.startswith(("itwidgets.engine", "itwidgets.widgets")):
+    if request.node.name.startswith(_WITH_ENGINE):
         names["engine"] = engine = request.getfixturevalue("smollm")
         names["session"] = engine.session("The capital of France is")

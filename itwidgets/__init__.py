@@ -12,19 +12,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from itwidgets.engine import Engine, Session, load, score
     from itwidgets.engine import open_session as open  # noqa: A004 - `itwidgets.open`, like `gzip.open`
+    from itwidgets.information import register_measure, unregister_measure
+    from itwidgets.information_theory import (
+        analyze_token_information,
+        compute_entropy,
+        compute_kl_divergence,
+        compute_perplexity,
+        compute_shannon_information,
+        compute_varentropy,
+    )
+    from itwidgets.intervention import InterventionManager
+    from itwidgets.probability_extractor import ProbabilityExtractor
     from itwidgets.widgets import TokenStream
 
 __version__ = metadata.version("itwidgets")
 
-__all__ = ["Engine", "Session", "TokenStream", "load", "open", "score"]
+__all__ = [
+    "Engine",
+    "InterventionManager",
+    "ProbabilityExtractor",
+    "Session",
+    "TokenStream",
+    "analyze_token_information",
+    "compute_entropy",
+    "compute_kl_divergence",
+    "compute_perplexity",
+    "compute_shannon_information",
+    "compute_varentropy",
+    "load",
+    "open",
+    "register_measure",
+    "score",
+    "unregister_measure",
+]
 
 _HOMES = {
     "Engine": ("itwidgets.engine", "Engine"),
+    "InterventionManager": ("itwidgets.intervention", "InterventionManager"),
+    "ProbabilityExtractor": ("itwidgets.probability_extractor", "ProbabilityExtractor"),
     "Session": ("itwidgets.engine", "Session"),
     "TokenStream": ("itwidgets.widgets", "TokenStream"),
+    "analyze_token_information": ("itwidgets.information_theory", "analyze_token_information"),
+    "compute_entropy": ("itwidgets.information_theory", "compute_entropy"),
+    "compute_kl_divergence": ("itwidgets.information_theory", "compute_kl_divergence"),
+    "compute_perplexity": ("itwidgets.information_theory", "compute_perplexity"),
+    "compute_shannon_information": ("itwidgets.information_theory", "compute_shannon_information"),
+    "compute_varentropy": ("itwidgets.information_theory", "compute_varentropy"),
     "load": ("itwidgets.engine", "load"),
     "open": ("itwidgets.engine", "open_session"),
+    "register_measure": ("itwidgets.information", "register_measure"),
     "score": ("itwidgets.engine", "score"),
+    "unregister_measure": ("itwidgets.information", "unregister_measure"),
 }
 
 

@@ -1,0 +1,1 @@
+"""What the modules of the toolkit API are made of; the doors to it are the three beside this package."""
