@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from itwidgets.engine.decoding.measured import measure_columns
+from itwidgets.engine.decoding.second import ModelSource
 from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.kv.pool import Budget, Pool
 from itwidgets.engine.model.adapters import Adapters
@@ -215,6 +216,59 @@ class Engine:
         session = self.empty_session(adapter)
         session.read_prompt(session.encode(prompt, template)).wait()
         return session
+
+    def source(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        template: Mapping[str, Any] | None = None,
+        adapter: str | None = None,
+        name: str | None = None,
+    ) -> ModelSource:
+        """Return this model's scores of another text, for operators that mix distributions.
+
+        Such are :class:`~itwidgets.interventions.Contrast`, :class:`~itwidgets.interventions.Guidance` and
+        :class:`~itwidgets.interventions.Experts`, in sessions of this engine or of another one whose
+        tokenizer is the same.
+
+        Parameters
+        ----------
+        prompt, template
+            What stands before the new tokens of the session, as of :meth:`session`; by default the
+            session's own prompt, for another model or adapter.
+        adapter
+            Name of a loaded adapter, with which it is computed; by default the model alone.
+        name
+            What the JSON of a program calls it; by default the model and the prompt.
+
+        Raises
+        ------
+        ValueError
+            When there is no such adapter, the prompt is refused as :meth:`session` says, or is left out for
+            a model with an encoder.
+
+        Examples
+        --------
+        >>> from itwidgets.interventions import Guidance
+        >>> guided = Guidance(engine.source("The capital of England is"), scale=1.5)
+        >>> [one.text for one in session.distribution(0, guided).q.top(1)]
+        [' Paris']
+        """
+        session = self.empty_session(adapter)
+        ids = None if prompt is None else session.encode(prompt, template)
+        if ids is None and self.runner.has_encoder:
+            raise ValueError("prompt is left out, but the encoder needs a text to read: give one")
+        what = "the same text" if ids is None else repr(self.vocabulary.text(ids))
+        return ModelSource(
+            name or f"{self.name} after {what}",
+            ids,
+            self.vocabulary,
+            self.runner,
+            self.pool,
+            self._snapshot_interval,
+            self._worker,
+            lambda: self._adapters.put_on(adapter),
+        )
 
     def empty_session(self, adapter: str | None = None) -> Session:
         """Return a session that has not read its prompt yet."""

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -31,7 +31,7 @@ _BUSY_SWITCH_INTERVAL_S = 1e-4
 class _Here(threading.local):
     """What the current thread is, and the job that it runs."""
 
-    is_worker = False
+    worker: Worker | None = None
     job: Job[Any] | None = None
 
 
@@ -50,6 +50,12 @@ def stop_point() -> None:
     """Leave the running job here if it was asked to stop: for code inside a step, which runs for long."""
     if _here.job is not None and _here.job.stop.is_set():
         raise _StoppedInside
+
+
+def put_back() -> None:
+    """Put back what the turn of the running job began with: for code inside a step that has changed it."""
+    if _here.job is not None:
+        _here.job.before_turn()
 
 
 def _nothing() -> None:
@@ -73,6 +79,8 @@ class Job(Generic[T]):
     ----------
     before_turn
         Called on the engine's thread whenever the job is to go on: puts back what other jobs have changed.
+    worker
+        What runs it, once it is submitted.
     """
 
     def __init__(self, kind: str, body: Callable[[Any], Steps[T]]) -> None:
@@ -84,6 +92,7 @@ class Job(Generic[T]):
         self.partial: T | None = None
         self._future: Future[T] = Future()
         self.before_turn: Callable[[], None] = _nothing
+        self.worker: Worker | None = None
 
     def __repr__(self) -> str:
         state = "done" if self.done else "stopping" if self.stop.is_set() else "running"
@@ -117,18 +126,21 @@ class Job(Generic[T]):
         ------
         TimeoutError
             When it has not ended in time; it goes on.
+        RuntimeError
+            On the thread that has to run it, and on one that this thread waits for.
         """
-        if _here.is_worker and not self.done:
-            raise RuntimeError(
-                f"{self!r} cannot be waited for on the engine's own thread, which has to run it: "
-                "operators and callbacks must not wait"
-            )
+        with nullcontext() if self.done else _awaited(self):
+            return self._wait(timeout)
+
+    def _wait(self, timeout: float | None) -> T:
         waited = 0.0
         while True:
             step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
             try:
+                # Who waits inside a step of another engine may be stopped too.
+                stop_point()
                 return self._future.result(max(step, 0))
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, _StoppedInside):
                 self.cancel()
                 raise
             except FutureTimeout:
@@ -180,12 +192,19 @@ class Job(Generic[T]):
 
 
 class Worker:
-    """Runs jobs on one thread: those of one lane in order, lanes in turn at token boundaries."""
+    """Runs jobs on one thread: those of one lane in order, lanes in turn at token boundaries.
+
+    Attributes
+    ----------
+    awaits
+        Another worker whose job a step here waits for.
+    """
 
     def __init__(self, name: str) -> None:
         self._lanes: OrderedDict[Hashable, deque[Job[Any]]] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
+        self.awaits: Worker | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         _workers.add(self)
@@ -195,9 +214,15 @@ class Worker:
         with self._changed:
             if self._closed:
                 raise RuntimeError("the engine is closed: load the model again to go on")
+            job.worker = self
             self._lanes.setdefault(lane, deque()).append(job)
             self._changed.notify()
         return job
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the current thread is its own."""
+        return _here.worker is self
 
     def close(self) -> None:
         """Stop all jobs and end the thread."""
@@ -211,7 +236,7 @@ class Worker:
             self._thread.join()
 
     def _run(self) -> None:
-        _here.is_worker = True
+        _here.worker = self
         with torch.inference_mode():
             while (lane := self._next_lane()) is not None:
                 with _switch_interval.lowered():
@@ -239,6 +264,32 @@ class Worker:
             jobs.popleft()
             if not jobs:
                 del self._lanes[lane]
+
+
+_waiting = threading.Lock()
+
+
+@contextmanager
+def _awaited(job: Job[Any]) -> Iterator[None]:
+    """Say that the current thread waits for a job; refuse it where both would wait forever."""
+    here = _here.worker
+    if here is None:
+        yield
+        return
+    with _waiting:
+        asked = job.worker
+        while asked is not None and asked is not here:
+            asked = asked.awaits
+        if asked is here or job.worker is None:
+            raise RuntimeError(
+                f"{job!r} cannot be waited for on the engine's own thread, which has to run it: "
+                "operators and callbacks must not wait"
+            )
+        here.awaits = job.worker
+    try:
+        yield
+    finally:
+        here.awaits = None
 
 
 class _SwitchInterval:

@@ -2,6 +2,7 @@
 
 from itwidgets.interventions import strategies
 from itwidgets.interventions.constrain import Constrain
+from itwidgets.interventions.contrast import Contrast, Experts, Guidance, Source
 from itwidgets.interventions.control import At, Every, Schedule, Until, When
 from itwidgets.interventions.described import NO_CODE, Allowed
 from itwidgets.interventions.draw import SAMPLINGS, Draw, draw, drawing, gumbel_noise
@@ -55,11 +56,13 @@ __all__ = [
     "Bias",
     "Compare",
     "Constrain",
+    "Contrast",
     "Detection",
     "Draw",
     "Epsilon",
     "Eta",
     "Every",
+    "Experts",
     "Fn",
     "Force",
     "ForceText",
@@ -67,6 +70,7 @@ __all__ = [
     "FromHF",
     "Grammar",
     "Greedy",
+    "Guidance",
     "JsonSchema",
     "KLBudget",
     "LastToken",
@@ -93,6 +97,7 @@ __all__ = [
     "Repetition",
     "SamplerStage",
     "Schedule",
+    "Source",
     "Step",
     "Target",
     "TargetEntropy",

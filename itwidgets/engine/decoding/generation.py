@@ -151,9 +151,10 @@ def generate(branching: Branching, job: Generation, parent: int, plan: Plan) -> 
     for _ in range(plan.max_new_tokens):
         branching.require_room(parent)
         scores = yield from writer.scores(parent)
+        token = chooser.choose(scores, step_after(tree, token_ids, prompt, rows))
+        # Afterwards, since sources of scores that operators ask may have needed the memory.
         yield from writer.activate(parent)
-        step = step_after(tree, token_ids, prompt, rows)
-        parent = writer.decode(parent, chooser.choose(scores, step), Origin.SAMPLED, recipe)
+        parent = writer.decode(parent, token, Origin.SAMPLED, recipe)
         token_ids.append(tree[parent].token_id)
         rows.append(parent)
         branching.hand_out(parent, job)

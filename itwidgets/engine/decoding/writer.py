@@ -209,10 +209,7 @@ class TreeWriter:
                 call = call[count:]
 
     def _at_once(self, parent: int, count: int) -> int:
-        """How many of ``count`` tokens after ``parent`` pass through the model in one call."""
-        if self.runner.continues_in_chunks:
-            return min(count, PREFILL_CHUNK)
-        return count if parent < 0 else 1
+        return tokens_at_once(self.runner, count, begins=parent < 0)
 
     def _pass(
         self,
@@ -278,6 +275,13 @@ class TreeWriter:
         except BaseException:
             self.store.rollback()
             raise
+
+
+def tokens_at_once(runner: Runner, count: int, *, begins: bool) -> int:
+    """How many of ``count`` tokens pass through the model in one call, where a text begins or later."""
+    if runner.continues_in_chunks:
+        return min(count, PREFILL_CHUNK)
+    return count if begins else 1
 
 
 def _decoded_joined(calls: Sequence[list[int]]) -> list[list[int]]:

@@ -240,6 +240,8 @@ class _Player:
             if drawn != token_id:
                 self._differences.append(Difference(row, "token_id", token_id, drawn))
                 columns = ()
+            # Sources of scores that operators ask may have needed the memory.
+            yield from self._writer.activate(parent)
         self._writer.decode(parent, KnownToken(token_id, figures), origin)
         self._note_unplanned()
         self._compare(rows, columns, exact)
