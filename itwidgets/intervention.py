@@ -191,7 +191,8 @@ class InterventionManager(InterventionCreator):
                 Means over the texts.
             ``"perplexity_difference"``, ``"perplexity_difference_interval"``
                 Mean of intervention less baseline over the pairs, and the ``(low, high)`` that holds the true
-                mean with the confidence, by Student's distribution; NaN for a single pair.
+                mean with the confidence, by Student's distribution. NaN for a single pair; of no width where
+                the intervention changed none of the texts.
             ``"mean_baseline_surprisal"``, ``"mean_intervention_surprisal"``
                 Means over the texts of their bits a token.
             ``"surprisal_difference"``, ``"surprisal_difference_interval"``

@@ -42,7 +42,7 @@ def load(
     ----------
     name
         A model id of a hub, a local folder, or a ``.gguf`` file. By default the embedded
-        SmolLM2-135M-Instruct, which needs no network.
+        SmolLM2-135M-Instruct, which needs no network and is found by that name too.
     dtype
         A torch dtype or its name. ``"auto"`` is float32 on a CPU, where bfloat16 costs about 0.05 bit
         of noise, and the checkpoint's own on a GPU. For figures to compare others with there is
@@ -102,7 +102,7 @@ def load(
         "snapshot_interval": snapshot_interval,
     }
     with paused_collector():
-        if name is None:
+        if name is None or (name == embedded.NAME and not Path(name).exists()):
             return _load_embedded(placement, settings, trust_remote_code=trust_remote_code)
         source, file = _locate(name)
         return _read(source, str(name), placement, settings, **file, trust_remote_code=trust_remote_code)
