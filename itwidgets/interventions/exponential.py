@@ -166,7 +166,7 @@ def _dual(
     value = temperature * total - multipliers @ goals
     rows, offsets = values, -goals
     if entropy is not None:
-        # H = log sum exp(u) - E[u]: the mean of -u, of which the rest stands in the offset.
+        # By the temperature the dual has the slope H - h, and H is the mean of -log q.
         value = value - temperature * entropy
         rows = torch.cat([values, (total - scores)[None]])
         offsets = torch.cat([offsets, offsets.new_tensor([-entropy])])

@@ -199,12 +199,10 @@ def test_tempering_costs_what_the_formula_says() -> None:
 @given(ROWS, st.floats(0.001, 3))
 def test_the_greatest_entropy_keeps_to_its_budget(row: torch.Tensor, bits: float) -> None:
     made = MaxEntropy(bits)(STEP, row)
-    uniform = math.log2(len(row)) - _entropy(row)
     cost = _cost(MaxEntropy(bits), row)
     assert cost <= bits + 1e-12
     assert cost > bits - 1e-9 or math.isclose(_entropy(made), math.log2(len(row)))
     assert _entropy(made) >= _entropy(row) - 1e-12
-    assert uniform >= -1e-12
 
 
 def test_a_budget_large_enough_gives_the_uniform_distribution() -> None:
@@ -288,17 +286,15 @@ def test_a_target_does_not_depend_on_a_shift_of_the_scores(target: Operator) -> 
         (TargetSurprisal(1, 2), [0, -math.inf, 0], "each of the tokens is excluded"),
         (TargetMoment({0: 5}, 6), [0, 1, 2], "in place of a mean of 6 it reaches 5"),
         (TargetMoment({0: 5}, -1e-6), [0, 1, 2], "in place of a mean of -1e-06 it reaches"),
+        *(
+            (target, [0, 1, 2], "token id 6 is not in the vocabulary: ids from 0 to 2")
+            for target in (Mass([6], 0.5), TargetSurprisal(6, 1), TargetMoment({6: 1}, 0.5))
+        ),
     ],
 )
 def test_what_a_row_cannot_have_is_refused(target: Target, row: list[float], sentence: str) -> None:
-    with pytest.raises(ValueError, match="cannot give .* at position 3: " + sentence):
+    with pytest.raises(ValueError, match=rf"^(\w+ cannot give .* at position 3: )?{sentence}"):
         target(STEP, torch.tensor(row))
-
-
-@pytest.mark.parametrize("target", [Mass([6], 0.5), TargetSurprisal(6, 1), TargetMoment({6: 1}, 0.5)])
-def test_ids_outside_the_vocabulary_are_refused(target: Operator) -> None:
-    with pytest.raises(ValueError, match="token id 6 is not in the vocabulary: ids from 0 to 5"):
-        target(STEP, ROW)
 
 
 @pytest.mark.parametrize(
