@@ -206,6 +206,53 @@ def test_changed_weights_are_noticed(
 
 @needs_onednn
 @pytest.mark.usefixtures("packing")
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_where_there_was_no_memory_for_a_copy_the_next_step_makes_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    model = tiny_model(kind)
+    runner = Runner(model)
+    logits(runner)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.weight.mul_(1.5)
+
+    class Fails(OneDNN):
+        def __init__(self, layers: products.Layers) -> None:
+            raise torch.OutOfMemoryError("no memory for a copy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packed, "best_product", lambda dtype: Fails)
+        with pytest.raises(torch.OutOfMemoryError):
+            logits(runner)
+    assert_right(runner, model)
+
+
+@needs_onednn
+@packs
+def test_a_copy_that_was_not_made_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = [nn.Linear(64, 64) for _ in range(2)]
+    copies = packed.Packs(room=layers[0].weight.nbytes)
+    first, second = (copies.get(layer) for layer in layers)
+    failing = layers[0]
+
+    class FailsForOne(OneDNN):
+        def __init__(self, layers: products.Layers) -> None:
+            if layers[0] is failing:
+                raise torch.OutOfMemoryError("no memory for a copy")
+            super().__init__(layers)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packed, "best_product", lambda dtype: FailsForOne)
+        with pytest.raises(torch.OutOfMemoryError):
+            first.pack()
+        second.pack()
+    assert (first.is_plain, second.is_plain) == (True, False)
+
+
+@needs_onednn
+@pytest.mark.usefixtures("packing")
 def test_a_norm_that_was_edited_is_used() -> None:
     model = tiny_model()
     runner = Runner(model)

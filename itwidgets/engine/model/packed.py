@@ -12,10 +12,10 @@ from typing import TypeGuard
 import torch
 from torch import nn
 
-from itwidgets.engine.model.products import MakeProduct, Plain, Product, best_product, keeps_copy
+from itwidgets.engine.model.products import Plain, Product, best_product, keeps_copy
 
 Layers = tuple[nn.Linear, ...]
-Choose = Callable[[Layers], MakeProduct]
+Make = Callable[[Layers], Product]
 State = tuple[list[torch.Tensor], list[tuple[int, int]]]
 Parameters = dict[str, nn.Parameter | None]
 
@@ -41,8 +41,8 @@ class Pack:
 
     product: Product
 
-    def __init__(self, layers: Layers, choose: Choose) -> None:
-        self._layers, self._choose = layers, choose
+    def __init__(self, layers: Layers, make: Make) -> None:
+        self._layers, self._make = layers, make
         self._state: State | None = None
         self.dtype = layers[0].weight.dtype
         self.product = Plain(layers)
@@ -58,10 +58,11 @@ class Pack:
 
     def pack(self) -> None:
         """Copy the weights as they are now."""
-        self._state = self._now()
-        self.dtype = self._layers[0].weight.dtype
+        state = self._now()
         with torch.no_grad():
-            self.product = self._choose(self._layers)(self._layers)
+            self.product = self._make(self._layers)
+        # Only now: where there was no memory for the copy, the next step has to try again.
+        self._state, self.dtype = state, self._layers[0].weight.dtype
 
     def is_current(self) -> bool:
         """Whether the weights are those that were copied."""
@@ -101,21 +102,22 @@ class Packs:
     def get(self, *layers: nn.Linear) -> Pack:
         """Return the product of layers that read the same input; :meth:`update` packs it."""
         if layers not in self._packs:
-            self._packs[layers] = Pack(layers, self._choose)
+            self._packs[layers] = Pack(layers, self._make)
             self._is_whole = False
         return self._packs[layers]
 
-    def _choose(self, layers: Layers) -> MakeProduct:
+    def _make(self, layers: Layers) -> Product:
         make = best_product(layers[0].weight.dtype)
         if not keeps_copy(make):
-            return make
+            return make(layers)
         before = self._copied.get(layers, 0)
         nbytes = sum(layer.weight.nbytes for layer in layers)
         if nbytes - before > self._room:
-            return Plain
+            return Plain(layers)
+        product = make(layers)
         self._room -= nbytes - before
         self._copied[layers] = nbytes
-        return make
+        return product
 
     def update(self) -> None:
         """Copy the weights that have changed. Called before each step, so it looks at them all at once."""
