@@ -50,6 +50,7 @@ def batch_of(runner: Runner, store: BranchStore, count: int) -> Batch:
     """Return the best way in which a model runs ``count`` continuations of the current branch."""
     if runner.takes_tree_masks:
         return FlattenedTree(runner, store)
+    store.make_room_for_copies(count)
     return (BatchOfCopies if is_known(runner.config) else SeparateCopies)(runner, store, count)
 
 

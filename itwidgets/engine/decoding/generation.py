@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from itwidgets.engine.decoding.choice import Chooser, Plan
 from itwidgets.engine.decoding.figures import pending_forced
 from itwidgets.engine.decoding.places import step_after
@@ -68,11 +70,8 @@ class Generation(Job[list[Node]]):
 
 def prompt_length(tree: TokenTree, path: Sequence[int]) -> int:
     """How many rows at the start of a path are the prompt."""
-    origins = tree.column("origin")
-    length = 0
-    while length < len(path) and origins[path[length]] in (Origin.PROMPT, Origin.EDITED):
-        length += 1
-    return length
+    given = np.isin(tree.column("origin")[list(path)], (Origin.PROMPT, Origin.EDITED))
+    return len(path) if given.all() else int(given.argmin())
 
 
 def step_at(tree: TokenTree, row: int) -> Step:

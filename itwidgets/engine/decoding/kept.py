@@ -47,8 +47,8 @@ class KeptRows:
         return sum(value.nbytes for value in list(self._rows.values()))
 
     def move_to_host(self) -> None:
-        """Keep the content, in the host's memory."""
-        self._rows = {row: value.cpu() for row, value in self._rows.items()}
+        """Give it up as well: rows of logits are as large there, and would have to come back."""
+        self.drop()
 
     def drop(self) -> None:
         """Give the content up."""

@@ -17,6 +17,7 @@ from itwidgets.engine.decoding.places import step_after
 from itwidgets.engine.kv.held import Segment, Snapshot
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.information import best
+from itwidgets.interventions import Step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,6 +143,7 @@ def roll_out(
     chosen = best(scores, alternatives).tolist() if isinstance(alternatives, int) else alternatives
     yield from writer.activate(parent)
     rollout = job.partial = Rollout()
+    prefix = Prefix.of(branching, parent)
     with writer.store.lent():
         batch = batch_of(writer.runner, writer.store, len(chosen))
         members = [Continuation(branching.tree, parent, plan, Chooser(plan)) for _ in chosen]
@@ -151,7 +153,7 @@ def roll_out(
                 rows = _step(branching, batch, members, upcoming)
                 rollout.continuations = members
                 yield
-                upcoming = _next(branching, members, rows)
+                upcoming = _next(branching, prefix, members, rows)
         finally:
             # Of a rollout that was stopped too: what has passed through the model can be adopted.
             _keep(branching, batch, rollout)
@@ -177,8 +179,32 @@ def _step(
     return rows
 
 
+@dataclass(frozen=True)
+class Prefix:
+    """What all continuations share, looked up once: a long text takes long to walk."""
+
+    tree: TokenTree
+    token_ids: Sequence[int]
+    rows: Sequence[int]
+    prompt_length: int
+
+    @classmethod
+    def of(cls, branching: Branching, row: int) -> Prefix:
+        """Return the prefix that ends at a row."""
+        tree, length = branching.tree, branching.prompt_length(row)
+        return cls(tree, tree.token_ids(row), tree.path(row)[length:], length)
+
+    def step_after(self, one: Continuation) -> Step:
+        """Return the step of the token that follows those of a continuation."""
+        text = [*self.token_ids, *one.token_ids]
+        return step_after(self.tree, text, self.prompt_length, self.rows, one.figures)
+
+
 def _next(
-    branching: Branching, members: Sequence[Continuation], rows: dict[int, torch.Tensor]
+    branching: Branching,
+    prefix: Prefix,
+    members: Sequence[Continuation],
+    rows: dict[int, torch.Tensor],
 ) -> dict[int, tuple[int, dict[str, Any]]]:
     """Choose the next token of each member that goes on."""
     going = [i for i in rows if not members[i].has_ended]
@@ -188,11 +214,7 @@ def _next(
     scores = branching.writer.runner.all_logits(torch.stack([rows[i] for i in going]))
     upcoming = {}
     for i, row in zip(going, scores, strict=True):
-        one, tree = members[i], branching.tree
-        text = [*tree.token_ids(one.parent), *one.token_ids]
-        prompt = branching.prompt_length(one.parent)
-        step = step_after(tree, text, prompt, tree.path(one.parent)[prompt:], one.figures)
-        pending = one.chooser.choose(row, step)
+        pending = members[i].chooser.choose(row, prefix.step_after(members[i]))
         upcoming[i] = pending.token_id, require_numbers(pending.read())
     return upcoming
 

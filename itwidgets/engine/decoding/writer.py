@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ class TreeWriter:
     def scores(self, row: int) -> Steps[torch.Tensor]:
         """Raw scores, shape ``[V]``, of the token that follows ``row``."""
         kept = yield from self._kept_of(row)
-        return self.runner.logits(kept)
+        return self._retried(lambda: self.runner.logits(kept))
 
     def _kept_of(self, row: int) -> Steps[torch.Tensor]:
         if row not in self._kept:
@@ -76,6 +76,7 @@ class TreeWriter:
             # Its keys and values are held but not what followed them: it passes through the model again.
             yield from self.activate(int(self.tree.column("parent")[row]))
             self._again([row])
+        self.pool.touch(self._kept)
         return self._kept[row]
 
     def memory(self) -> Memory:
@@ -91,28 +92,46 @@ class TreeWriter:
             on_host=self.pool.host_bytes,
         )
 
-    def forget(self) -> None:
+    def forget(self) -> Steps[None]:
         """Give up all keys and values; they are computed again when they are needed."""
+        while self.store.is_lent:
+            yield
         self.store.forget()
         self._sources.forget()
 
     # ---------------------------------------------------------------- writing
 
     def activate(self, row: int) -> Steps[None]:
-        """Make the branch that ends at ``row`` current; recompute in chunks what is not held."""
+        """Make the branch that ends at ``row`` current; recompute in chunks what is not held.
+
+        It is current when this returns, and until the next ``yield``: whoever has a turn then may need the
+        memory.
+        """
+        others_may_come = True
+        while not (yield from self._brought(row, others_may_come)):
+            # They took what was computed here. To let them again could go on for ever.
+            others_may_come = False
+
+    def _brought(self, row: int, others_may_come: bool) -> Steps[bool]:
+        """Make a branch current; return whether nobody took it away meanwhile."""
         while self.store.is_lent:
             yield
+        self.pool.touch(self.store)
         self._sources.use(self.tree.source(row))
         if self.store.stands_at(row):
-            return
+            return True
         path = self.tree.path(row)
         missing = path[self.store.activate(path) :]
         for rows in self._groups(missing):
             self._again(rows)
-            yield
+            if others_may_come and rows[-1] != row:
+                yield
+                if not self.store.stands_at(rows[-1]):
+                    return False
         if missing:
             # Where a branch was made current, others are likely to part.
             self.store.mark()
+        return True
 
     def prefill(
         self, parent: int, token_ids: Sequence[int], origin: Origin, source: Sequence[int] | None = None
@@ -219,6 +238,9 @@ class TreeWriter:
         source: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Run the model on tokens after ``parent``; once more if the device has no memory for it."""
+        if not self.store.stands_at(parent):
+            # The figures would be those of another text, and nothing would show it.
+            raise RuntimeError(f"the cache does not stand at row {parent}, after which tokens were to pass")
         self._sources.use(source or self.tree.source(again[0] if again else parent))
 
         def step() -> torch.Tensor:
@@ -248,7 +270,8 @@ class TreeWriter:
         known = token_ids[len(token_ids) - len(rows) :]
         figures: list[dict[str, Any]] = [{}] * (len(token_ids) - len(rows))
         for start in range(0, len(rows), SCORED_ROWS):
-            scores = self.runner.all_logits(rows[start : start + SCORED_ROWS])
+            part = rows[start : start + SCORED_ROWS]
+            scores = self._retried(lambda part=part: self.runner.all_logits(part))  # type: ignore[misc]
             ids = known[start : start + SCORED_ROWS]
             found = model_figures(scores, ids)
             if self._measured:
@@ -262,6 +285,10 @@ class TreeWriter:
         if not self._measured or kept is None:
             return {}
         return self._measured.figures(self.runner.logits(kept)[None], [token_id])[0]
+
+    def _retried(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """Compute something that the cache plays no part in; once more if the device has no memory for it."""
+        return tried_twice(compute, lambda: None, self.store, self.pool)
 
     def _commit(self, rows: Sequence[int], kept: torch.Tensor) -> None:
         self.store.commit(rows)

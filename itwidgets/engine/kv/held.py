@@ -91,6 +91,7 @@ class Snapshot:
         if self._index.get(self._row) is self:
             del self._index[self._row]
         self.content = None
+        self.nbytes = 0
 
 
 class States(Protocol):
@@ -101,8 +102,8 @@ class States(Protocol):
         """Bytes of the states in use."""
         ...
 
-    def take(self) -> Any:
-        """Return a copy of the states."""
+    def take(self, *, on_host: bool = False) -> Any:
+        """Return a copy of the states, where they are or in the host's memory."""
         ...
 
     def put_back(self, content: Any) -> None:
@@ -129,10 +130,13 @@ class LayerStates:
         """Bytes of the states in use."""
         return _nbytes([[layer.conv_states, layer.recurrent_states] for layer in self._layers])
 
-    def take(self) -> Any:
-        """Return a copy of the states."""
+    def take(self, *, on_host: bool = False) -> Any:
+        """Return a copy of the states, where they are or in the host's memory."""
         return [
-            [(_clone(layer.conv_states[i]), _clone(layer.recurrent_states[i])) for i in layer.conv_states]
+            [
+                (_copy(layer.conv_states[i], on_host), _copy(layer.recurrent_states[i], on_host))
+                for i in layer.conv_states
+            ]
             for layer in self._layers
         ]
 
@@ -172,8 +176,8 @@ class WholeCache:
         """Bytes of the cache."""
         return _nbytes(self._cache)
 
-    def take(self) -> Any:
-        """Return a copy of the cache."""
+    def take(self, *, on_host: bool = False) -> Any:
+        """Return a copy of the cache, where it is: a cache of an unknown kind knows its devices itself."""
         return copy.deepcopy(self._cache.__dict__)
 
     def put_back(self, content: Any) -> None:
@@ -207,8 +211,10 @@ def _put(
     is_initialized[index] = True
 
 
-def _clone(tensor: torch.Tensor | None) -> torch.Tensor | None:
-    return None if tensor is None else tensor.clone()
+def _copy(tensor: torch.Tensor | None, on_host: bool) -> torch.Tensor | None:
+    if tensor is None:
+        return None
+    return tensor.to("cpu", copy=True) if on_host else tensor.clone()
 
 
 def _tensors(content: Any) -> list[torch.Tensor]:

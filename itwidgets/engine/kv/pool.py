@@ -96,24 +96,26 @@ class Pool:
         """Bytes that were moved to the host."""
         return sum(holding.nbytes for holding in self._holdings if holding.on_host)
 
-    def make_room(self, wanted: int, keep: Holding) -> None:
+    def make_room(self, wanted: int, keep: Holding, what: str = "this branch") -> None:
         """Give up what was used longest ago until ``wanted`` more bytes fit.
 
         Parameters
         ----------
         keep
             What the caller is working on.
+        what
+            What all that is, for a sentence.
 
         Raises
         ------
         BudgetError
             When it would not fit even alone.
         """
-        self.require(keep.nbytes + wanted)
+        self.require(keep.nbytes + wanted, what)
         self.trim(keep, wanted)
 
-    def require(self, nbytes: int) -> None:
-        """Refuse a branch that would not fit even alone.
+    def require(self, nbytes: int, what: str = "this branch") -> None:
+        """Refuse what would not fit even alone.
 
         Raises
         ------
@@ -122,7 +124,7 @@ class Pool:
         """
         if nbytes > self.budget.device_bytes:
             raise BudgetError(
-                f"this branch needs {_mib(nbytes)} for its keys and values, but the budget is "
+                f"{what} needs {_mib(nbytes)} for keys and values, but the budget is "
                 f"{_mib(self.budget.device_bytes)}: give a larger kv_budget or keep the text shorter"
             )
 

@@ -147,6 +147,18 @@ class BranchStore:
         """Copy the keys and values that stand at some places of the buffers."""
         return [layer.gather(places) for layer in self._growing]
 
+    def make_room_for_copies(self, count: int) -> None:
+        """Make room for so many copies of the current branch beside it.
+
+        Raises
+        ------
+        BudgetError
+            When they would not fit even alone.
+        """
+        states = self._states.nbytes if self._states else 0
+        branch = states + self.bytes_of(self._length)
+        self._pool.make_room(count * branch, keep=self, what=f"{count} copies of this branch")
+
     def bytes_of(self, tokens: int) -> int:
         """Bytes of the keys and values of so many tokens."""
         return sum(layer.token_bytes for layer in self._growing) * tokens
@@ -194,6 +206,11 @@ class BranchStore:
 
     def move_to_host(self) -> None:
         """Keep what the buffers hold as copies in the host's memory, and give the buffers back."""
+        if self._states is not None and self._live >= 0 and self._live not in self._snapshots:
+            # Copied there at once: the device may have no memory for another copy.
+            snapshot = Snapshot(self._snapshots, self._live, self._states.take(on_host=True))
+            snapshot.move_to_host()
+            self._pool.add(snapshot)
         for first, last in self._runs(0, len(self._slots), set()):
             layers = [layer.view(first, last) for layer in self._growing]
             segment = Segment(self._held, self._slots[first:last], layers)
@@ -203,7 +220,6 @@ class BranchStore:
 
     def drop(self) -> None:
         """Give the buffers back; the branch will have to be restored or to pass through the model again."""
-        self.mark()
         self._slots.clear()
         for layer in self._growing:
             layer.reset()

@@ -280,7 +280,8 @@ class Session(GrowingTree):
 
     def forget(self) -> None:
         """Give up all keys and values; they are computed again when they are needed. No token is lost."""
-        self._on_worker("forget", self._branching.writer.forget)
+        writer = self._branching.writer
+        self._submit(("read", self.id), Job("forget", lambda _: writer.forget())).wait()
 
     def _on_worker(self, kind: str, action: Callable[[], T]) -> T:
         """Run a short action on the engine's thread, which owns what it is about."""
