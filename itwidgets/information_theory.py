@@ -158,7 +158,7 @@ def compute_shannon_information(probability: float | Probabilities, base: float 
     tensor([0., 1.], dtype=torch.float64)
     """
     found = _token_probabilities("probability", probability)
-    return _plain(like(probability, _surprisals(found, base)))
+    return _in_kind_of(probability, _surprisals(found, base))
 
 
 def compute_perplexity(probabilities: Probabilities) -> Any:
@@ -187,7 +187,7 @@ def compute_perplexity(probabilities: Probabilities) -> Any:
     4.0
     """
     found = _some("probabilities", _token_probabilities("probabilities", probabilities))
-    return _plain(like(probabilities, perplexity(_surprisals(found, 2.0))))
+    return _in_kind_of(probabilities, perplexity(_surprisals(found, 2.0)))
 
 
 def analyze_token_information(token_probabilities: Probabilities, base: float = 2.0) -> dict[str, Any]:
@@ -257,6 +257,11 @@ def analyze_token_information(token_probabilities: Probabilities, base: float = 
 def _plain(result: Any) -> Any:
     """Return one number as a float, and several as they are."""
     return result if result.ndim else float(result)
+
+
+def _in_kind_of(values: Any, result: torch.Tensor) -> Any:
+    """Return several numbers in the kind of what was given, and one as a float."""
+    return _plain(like(values, result))
 
 
 def _surprisals(probabilities: torch.Tensor, base: float) -> torch.Tensor:

@@ -31,11 +31,15 @@ class OperatorFunction:
 
     def __call__(self, logits: torch.Tensor, position: int, context: str) -> torch.Tensor:
         """Return what the operator makes of the row."""
-        if not isinstance(logits, torch.Tensor) or logits.ndim != 1:
-            shape = getattr(logits, "shape", None)
-            shown = f"of shape {list(shape)}" if shape is not None else repr(logits)
-            raise ValueError(f"logits is {shown}, but must be a tensor with one score for each token")
+        _require_row(logits)
         return self.operator(Step(position, (), 0, scores=logits), logits)
+
+
+def _require_row(logits: Any) -> None:
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 1:
+        shape = getattr(logits, "shape", None)
+        shown = f"of shape {list(shape)}" if shape is not None else repr(logits)
+        raise ValueError(f"logits is {shown}, but must be a tensor with one score for each token")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from itwidgets.interventions import Ban, Bias, Fn, Force, Program, TargetEntropy
 from itwidgets.toolkit.intervals import student_quantile
 from tests.models import PROMPT
 
-TOKENS = [" the", " is", ".", 9]
+TOKENS: list[int | str] = [" the", " is", ".", 9]
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_text_of_several_tokens_takes_as_many_positions(manager: InterventionM
 
 
 def test_all_of_a_text_may_be_forced(manager: InterventionManager) -> None:
-    forced = dict(enumerate([" the", 9, " is"]))
+    forced: dict[int, int | str] = {0: " the", 1: 9, 2: " is"}
     result = manager.generate_with_intervention(PROMPT, forced_tokens=forced, max_new_tokens=3)
     assert result["forced"] == [True] * 3
 
@@ -190,13 +190,13 @@ def test_functions_of_ones_own_may_call_created_ones(manager: InterventionManage
 @pytest.mark.parametrize("kind", ["function", "operator", "program", "lambda"])
 def test_all_ways_to_say_an_intervention_make_one_text(manager: InterventionManager, kind: str) -> None:
     boost = manager.create_token_boost_intervention(TOKENS, 3.0)
-    said = {
+    ways: dict[str, Any] = {
         "function": boost,
         "operator": boost.operator,
         "program": Program((boost.operator,)),
         "lambda": lambda logits, position, context: boost(logits, position, context),
-    }[kind]
-    result = manager.generate_with_intervention(PROMPT, said, max_new_tokens=5, seed=3)
+    }
+    result = manager.generate_with_intervention(PROMPT, ways[kind], max_new_tokens=5, seed=3)
     expected = manager.generate_with_intervention(PROMPT, Fn(boost), max_new_tokens=5, seed=3)
     assert result["token_ids"] == expected["token_ids"]
     assert result["intervened_probabilities"] == expected["intervened_probabilities"]
@@ -230,9 +230,15 @@ def test_alternatives_are_the_best_tokens_of_p(manager: InterventionManager) -> 
 
 
 def test_without_an_intervention_the_text_is_the_extractors(manager: InterventionManager) -> None:
-    arguments = {"max_new_tokens": 5, "temperature": 0.9, "top_k": 40, "top_p": 0.95, "seed": 7}
+    arguments: dict[str, Any] = {
+        "max_new_tokens": 5,
+        "temperature": 0.9,
+        "top_k": 40,
+        "top_p": 0.95,
+        "seed": 7,
+    }
     mine = manager.generate_with_intervention(PROMPT, **arguments)
-    theirs = manager.extractor.generate_with_probabilities(PROMPT, **arguments)  # type: ignore[arg-type]
+    theirs = manager.extractor.generate_with_probabilities(PROMPT, **arguments)
     different = {"nodes", "session"}
     assert {key: mine[key] for key in theirs.keys() - different} == {
         key: theirs[key] for key in theirs.keys() - different

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import itwidgets
 import itwidgets.probability_extractor
 from itwidgets import Engine
 from itwidgets.engine.loading.embedded import NAME
@@ -45,11 +46,10 @@ def test_every_example_runs(
 ) -> None:
     blocks = examples(toolkit_text())
     assert len(blocks) >= 9
-    load = itwidgets.probability_extractor.load
 
     @functools.cache
     def loaded(name: str, **options: Any) -> Engine:
-        return load(name, **options) if any(options.values()) else smollm
+        return itwidgets.load(name, **options) if any(options.values()) else smollm
 
     # Each kind is loaded once, though the examples load some of them again and again.
     monkeypatch.setattr(itwidgets.probability_extractor, "load", loaded)
