@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import bqplot
 import numpy as np
 
 from itwidgets.interventions import check_whole
 
 if TYPE_CHECKING:
+    import bqplot
     import pandas as pd
 
     from itwidgets.engine import Distribution
@@ -39,7 +39,7 @@ def distribution_figure(distribution: Distribution, k: int = 15) -> bqplot.Figur
     Examples
     --------
     >>> figure = distribution_figure(session.distribution(0), k=3)
-    >>> list(figure.marks[0].x)
+    >>> figure.marks[0].x.tolist()
     ['1 ␣Paris', '2 ␣the', '3 ␣London']
     """
     check_whole("k", k, least=1)
@@ -108,6 +108,8 @@ def text_figure(
     unknown = [name for name in columns if name not in frame.columns]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is no column of the frame: it has {', '.join(frame.columns)}")
+    import bqplot
+
     x, y = bqplot.LinearScale(), bqplot.LinearScale()
     places = np.arange(len(frame))
     marks = [
@@ -126,7 +128,7 @@ def text_figure(
     unit = _common_unit(columns)
     axes = [
         bqplot.Axis(scale=x, label="token", grid_lines="none", tick_format="d"),
-        bqplot.Axis(scale=y, label=unit, orientation="vertical", grid_lines="dashed"),
+        bqplot.Axis(scale=y, label=unit, side="left", grid_lines="dashed"),
     ]
     return _figure(marks, axes)
 
@@ -143,6 +145,8 @@ def shown(text: str) -> str:
 
 
 def _bars(labels: Sequence[str], heights: Mapping[str, Sequence[float]]) -> bqplot.Figure:
+    import bqplot
+
     x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0)
     bars = bqplot.Bars(
         x=list(labels),
@@ -155,12 +159,14 @@ def _bars(labels: Sequence[str], heights: Mapping[str, Sequence[float]]) -> bqpl
     )
     axes = [
         bqplot.Axis(scale=x, tick_rotate=-40, tick_style={"text-anchor": "end"}),
-        bqplot.Axis(scale=y, label="probability", orientation="vertical", grid_lines="dashed"),
+        bqplot.Axis(scale=y, label="probability", side="left", grid_lines="dashed"),
     ]
     return _figure([bars], axes)
 
 
 def _figure(marks: Sequence[Any], axes: Sequence[Any]) -> bqplot.Figure:
+    import bqplot
+
     figure = bqplot.Figure(
         marks=list(marks), axes=list(axes), fig_margin=_MARGIN, legend_location="top-right"
     )

@@ -1,0 +1,57 @@
+"""Figures: what they draw is what the distributions and frames hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from itwidgets import Engine
+from itwidgets.interventions import Ban
+from itwidgets.widgets import comparison_figure, distribution_figure, text_figure
+from itwidgets.widgets.figures import COLOURS, shown
+from tests.models import PROMPT
+
+
+def test_a_distribution_is_drawn_best_first(engine: Engine) -> None:
+    distribution = engine.session(PROMPT).distribution(0)
+    (bars,) = distribution_figure(distribution, k=6).marks
+    best = distribution.top(6)
+    np.testing.assert_allclose(bars.y, [one.probability for one in best])
+    assert list(bars.x) == [f"{place} {shown(one.text)}" for place, one in enumerate(best, 1)]
+
+
+def test_distributions_are_compared_over_the_union_of_their_best(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    best = session.distribution(0).top(1)[0].token_id
+    after = session.distribution(0, program=Ban([best]))
+    figure = comparison_figure({"p": after, "q": after.q}, k=3)
+    (bars,) = figure.marks
+    assert list(bars.labels) == ["p", "q"]
+    assert bars.y.shape == (2, 4)
+    np.testing.assert_allclose(bars.y[0], [one.probability for one in after.top(4)])
+    assert bars.y[1][0] == 0
+    assert bars.display_legend
+
+
+def test_columns_are_drawn_along_the_text_and_miss_what_is_missing(engine: Engine) -> None:
+    frame = engine.session(PROMPT).to_frame()
+    figure = text_figure(frame, ["surprisal_bits", "entropy_bits"])
+    for line, name in zip(figure.marks, ("surprisal_bits", "entropy_bits"), strict=True):
+        assert line.labels == [name]
+        np.testing.assert_array_equal(line.y, frame[name].to_numpy(float))
+        assert np.isnan(line.y[0])
+    assert figure.axes[1].label == "bits"
+    assert text_figure(frame, ["surprisal_bits", "varentropy_bits2"]).axes[1].label == ""
+
+
+def test_bad_input_gets_a_sentence(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    distribution, frame = session.distribution(0), session.to_frame()
+    with pytest.raises(ValueError, match="k is 0, but must be a whole number of at least 1"):
+        distribution_figure(distribution, k=0)
+    with pytest.raises(ValueError, match="0 distributions were given, but 1 to 4 are drawn"):
+        comparison_figure({})
+    with pytest.raises(ValueError, match="5 columns were given, but 1 to 4 are drawn"):
+        text_figure(frame, ["surprisal_bits"] * (len(COLOURS) + 1))
+    with pytest.raises(ValueError, match="'surprise' is no column of the frame: it has token, "):
+        text_figure(frame, ["surprise"])
