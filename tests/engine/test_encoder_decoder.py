@@ -204,6 +204,24 @@ def test_positions_that_hardly_matter_are_still_the_decoders_own() -> None:
     assert not make_runner(model).takes_tree_masks
 
 
+@pytest.mark.parametrize("kind", ["t5", "bart", "t5gemma"])
+def test_a_refresh_reads_the_source_of_its_trial_by_the_new_weights(kind: str) -> None:
+    engine = seq2seq_engine(kind)
+    model: Any = engine.model
+    engine.session(SOURCE).generate(3).wait()
+    assert engine.runner.keeps_hidden
+    for parameter in model.get_encoder().parameters():
+        if parameter.dim() == 2:
+            parameter.data += torch.randn_like(parameter) / 5
+    engine.runner.refresh()
+    assert engine.runner.keeps_hidden
+    session = engine.session(SOURCE)
+    session.generate(3).wait()
+    for row in range(4):
+        check_row(session, row)
+    engine.close()
+
+
 # -------------------------------------------------------------------- sources
 
 

@@ -50,7 +50,6 @@ def test_alternatives_side_by_side_are_what_they_are_alone(kind: str, attention:
 def test_a_runner_finds_out_who_takes_tree_masks(kind: str, dtype: torch.dtype) -> None:
     runner = Runner(tiny_model(kind, dtype=dtype))
     assert runner.takes_tree_masks is (kind in CUTTABLE)
-    assert runner.calls == 0
 
 
 def test_a_model_that_does_not_heed_the_mask_takes_none() -> None:
@@ -94,3 +93,32 @@ def test_a_tensor_of_tokens_is_as_good_as_a_list() -> None:
     tokens = [i % VOCABULARY_SIZE for i in PREFIX]
     listed = runner.forward(tokens, DynamicCache(config=model.config))
     assert torch.equal(runner.forward(torch.tensor(tokens), DynamicCache(config=model.config)), listed)
+
+
+def _doubled_scores(model: Any) -> Any:
+    inner = model.forward
+
+    def doubled(*args: Any, **options: Any) -> Any:
+        output = inner(*args, **options)
+        output.logits = 2 * output.logits
+        return output
+
+    return doubled
+
+
+def test_what_is_kept_of_tokens_stays_of_one_kind() -> None:
+    model: Any = tiny_model()
+    own, doubled = model.forward, _doubled_scores(model)
+    runner = Runner(model)
+    model.forward = doubled
+    with pytest.raises(RuntimeError, match="make a new engine of it"):
+        runner.refresh()
+    assert runner.keeps_hidden
+    other = Runner(model)
+    assert not other.keeps_hidden
+    model.forward = own
+    for one in (runner, other):
+        one.refresh()
+        scores = one.all_logits(one.forward(PREFIX, DynamicCache(config=model.config)))
+        torch.testing.assert_close(scores.double(), fresh_logits(model, PREFIX), atol=1e-4, rtol=1e-4)
+    assert (runner.keeps_hidden, other.keeps_hidden) == (True, False)

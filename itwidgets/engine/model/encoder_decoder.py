@@ -119,7 +119,8 @@ class EncoderDecoderRunner(Runner):
 
     def trial_cache(self) -> Cache:
         """Return an empty cache, for a short source text, to try something with."""
-        return self._cache_for(self._trial_source)
+        # A new one each time: what the encoder made of it before may be that of other weights.
+        return self._cache_for(Source(self._known(_PROBE_SOURCE)))
 
     def forward_batch(self, token_ids: Sequence[int], cache: Cache) -> torch.Tensor:
         """Pass one token of each of several texts, which a cache holds side by side; return ``[n, D]``."""
@@ -170,10 +171,6 @@ class EncoderDecoderRunner(Runner):
         cache = growing_cache(self.config)
         give_source(cache, source)
         return cache
-
-    @cached_property
-    def _trial_source(self) -> Source:
-        return Source(self._known(_PROBE_SOURCE))
 
     # ---------------------------------------------------------------- the head
 

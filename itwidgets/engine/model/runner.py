@@ -56,7 +56,6 @@ class Runner:
         self.model = model
         self.route = PLAIN
         self.config = self._configuration()
-        self.calls = 0
         # Models of states alone, as Mamba, have another name for it.
         parameters = inspect.signature(model.forward).parameters
         self._cache_name = "cache_params" if "cache_params" in parameters else "past_key_values"
@@ -149,13 +148,27 @@ class Runner:
 
         For weights that were written through ``.data``, as ``layer.weight.data += delta``, and for
         parts that were added: all other changes are noticed without it.
+
+        Raises
+        ------
+        RuntimeError
+            When the output head no longer gives the model's scores from the last hidden state.
         """
-        self._look()
+        # What sessions hold of their tokens has to stay of one kind.
+        kept_hidden = self._keeps_hidden
+        self._look(may_keep_hidden=kept_hidden)
+        if kept_hidden and not self._keeps_hidden:
+            self._keeps_hidden = True
+            raise RuntimeError(
+                "the model was changed so that its output head on the last hidden state no longer gives its "
+                "scores, but sessions hold such states: make a new engine of it"
+            )
 
     @torch.inference_mode()
-    def _look(self) -> None:
+    def _look(self, *, may_keep_hidden: bool = True) -> None:
         self._routes: Routes | None = None
-        self._keeps_hidden, expected = self._probe()
+        head_agrees, expected = self._probe()
+        self._keeps_hidden = head_agrees and may_keep_hidden
         self.vocabulary_size = expected.shape[-1]
         if self._is_fast:
             agrees = partial(self._fused_agrees, expected=expected)
@@ -188,7 +201,6 @@ class Runner:
         torch.Tensor
             What to keep of each token to give its scores at any time, ``[n, D]``.
         """
-        self.calls += 1
         ids = self._ids(token_ids)
         if self._compiled is not None and mask is None and self._compiled.can_take(ids, cache):
             self.route = COMPILED
