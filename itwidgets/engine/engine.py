@@ -293,12 +293,16 @@ class Engine:
         """Stop all jobs and end the thread; sessions can still be read."""
         self._close()
 
-    @cached_property
+    @property
     def identity(self) -> ModelIdentity:
-        """Which model this is, so that a saved session finds it again."""
+        """Which model this is now, so that a saved session finds it again.
+
+        Sessions that exist do not follow a change of weights: each keeps the identity that it began with.
+        Weights that were written through ``.data`` count after ``engine.runner.refresh()``.
+        """
         return ModelIdentity(
             name=self.name,
-            model_fingerprint=self._adapters.base_fingerprint(),
+            model_fingerprint=self._adapters.base_fingerprint(self.runner.looks),
             tokenizer_fingerprint=self.vocabulary.fingerprint,
             dtype=str(self.model.dtype).removeprefix("torch."),
             vocabulary_size=len(self.vocabulary),

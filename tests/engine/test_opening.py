@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import itwidgets
 from itwidgets import Engine, Session
@@ -138,3 +139,28 @@ def test_a_growing_session_is_saved_as_far_as_it_is(shared_engine: Engines, path
     for made, _ in enumerate(session.generate(max_new_tokens=5), 1):
         session.save(path)
         assert len(itwidgets.open(path).new_nodes) >= made
+
+
+@torch.no_grad()
+def _in_place(engine: Engine) -> None:
+    engine.model.get_input_embeddings().weight.mul_(1.3)
+
+
+def _behind_torchs_back(engine: Engine) -> None:
+    engine.model.get_input_embeddings().weight.data *= 1.3
+    engine.runner.refresh()
+
+
+@pytest.mark.parametrize("change", [_in_place, _behind_torchs_back])
+def test_a_session_of_changed_weights_is_not_saved_as_one_of_those_before(
+    engine: Engine, path: Path, change: Callable[[Engine], None]
+) -> None:
+    before = engine.session(PROMPT)
+    change(engine)
+    session = engine.session(PROMPT)
+    assert session.identity.model_fingerprint != before.identity.model_fingerprint
+    session.save(path)
+    assert itwidgets.open(path, engine).read_only is None
+    with pytest.warns(UserWarning, match="whose weights are not those of"):
+        opened = itwidgets.open(path, tiny_engine())
+    assert opened.read_only is not None

@@ -13,7 +13,7 @@ from accelerate.utils import align_module_device
 from torch import nn
 
 from itwidgets.engine.model import adapter_files
-from itwidgets.engine.model.fingerprint import fingerprint
+from itwidgets.engine.model.fingerprint import Trace, fingerprint
 
 
 class Adapters:
@@ -42,6 +42,7 @@ class Adapters:
         self.model = model if unwrap is None else unwrap()
         # Layers are changed on the engine's thread, and fingerprints are asked for on any.
         self._changing = threading.Lock()
+        self._base: tuple[int, Trace, str] | None = None
         self._look()
 
     @property
@@ -97,10 +98,19 @@ class Adapters:
         with self._changing:
             return fingerprint(_tensors(self.model, name))
 
-    def base_fingerprint(self) -> str:
-        """SHA-256 over what the model's own weights are: the same with adapters and without."""
+    def base_fingerprint(self, looks: int = 0) -> str:
+        """SHA-256 over what the model's own weights are: the same with adapters and without.
+
+        Parameters
+        ----------
+        looks
+            Another number than before has it computed again even where no change left a trace.
+        """
         with self._changing:
-            return fingerprint(_base_parameters(self.model, ""))
+            if self._base is None or self._base[0] != looks or not self._base[1].is_current(self.model):
+                trace = Trace(self.model)
+                self._base = looks, trace, fingerprint(_base_parameters(self.model, ""))
+            return self._base[2]
 
     def _insert(self, config: Any, weights: adapter_files.Weights, name: str) -> None:
         try:

@@ -36,7 +36,6 @@ class Runner:
         Whether to take faster routes than the model's own code where there are some; see
         :class:`~.routes.Routes`. Hooks on the model's modules act on every route, and changed weights
         are noticed, except for those written through ``.data``: see :meth:`refresh`.
-
     compiled
         Passes single tokens in place of all else.
 
@@ -45,6 +44,8 @@ class Runner:
     route
         By which route the last tokens passed: ``"plain"``, ``"packed"``, ``"fused"`` or ``"compiled"``. The
         same tokens at the same place by the same route give the same bits.
+    looks
+        How often it has looked at the model; see :meth:`refresh`.
     """
 
     has_encoder = False
@@ -55,6 +56,7 @@ class Runner:
         self._compiled = compiled
         self.model = model
         self.route = PLAIN
+        self.looks = 0
         self.config = self._configuration()
         # Models of states alone, as Mamba, have another name for it.
         parameters = inspect.signature(model.forward).parameters
@@ -159,13 +161,11 @@ class Runner:
         self._look(may_keep_hidden=kept_hidden)
         if kept_hidden and not self._keeps_hidden:
             self._keeps_hidden = True
-            raise RuntimeError(
-                "the model was changed so that its output head on the last hidden state no longer gives its "
-                "scores, but sessions hold such states: make a new engine of it"
-            )
+            raise RuntimeError("the head no longer scores the hidden states: make a new engine of it")
 
     @torch.inference_mode()
     def _look(self, *, may_keep_hidden: bool = True) -> None:
+        self.looks += 1
         self._routes: Routes | None = None
         head_agrees, expected = self._probe()
         self._keeps_hidden = head_agrees and may_keep_hidden
@@ -225,13 +225,15 @@ class Runner:
         position_ids: torch.Tensor | None = None,
         mask: Mask | None = None,
     ) -> torch.Tensor:
-        given = {"position_ids": position_ids, "attention_mask": mask}
-        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        options |= {"input_ids": self._ids(token_ids), self._cache_name: cache, "use_cache": True}
+        given = {"position_ids": position_ids, "attention_mask": mask, self._cache_name: cache}
+        options = {name: value for name, value in given.items() if value is not None}
+        return self._call(input_ids=self._ids(token_ids), use_cache=True, **options)[0]
+
+    def _call(self, **options: Any) -> torch.Tensor:
         if self._keeps_hidden:
-            kept: torch.Tensor = self.model.base_model(**options).last_hidden_state[0]
+            kept: torch.Tensor = self.model.base_model(**options).last_hidden_state
         else:
-            kept = self.model(**options).logits[0]
+            kept = self.model(**options).logits
         return kept
 
     def forward_batch(self, token_ids: Sequence[int], cache: Cache) -> torch.Tensor:
@@ -247,11 +249,7 @@ class Runner:
         if cache is not None:
             options |= {self._cache_name: cache, "use_cache": True}
         with self._linears():
-            if self._keeps_hidden:
-                kept: torch.Tensor = self.model.base_model(**options).last_hidden_state
-            else:
-                kept = self.model(**options).logits
-        return kept
+            return self._call(**options)
 
     def logits(self, kept: torch.Tensor) -> torch.Tensor:
         """Return the raw scores of one row that :meth:`forward` kept; shape ``[V]``, at least float32.
