@@ -24,6 +24,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 _HEIGHT = "320px"
 _MARGIN = {"top": 20, "bottom": 80, "left": 60, "right": 20}
+_ROOM = 1.25
+"""Of the highest line: how far the scale goes, so that the legend stands above all of them."""
 
 
 def distribution_figure(distribution: Distribution, k: int = 15) -> bqplot.Figure:
@@ -90,12 +92,12 @@ def text_figure(
     frame
         One row a token, as ``session.to_frame()`` and ``itwidgets.score`` give it.
     columns
-        Names of columns with numbers, four at most; missing values leave a gap.
+        Names of columns with numbers, four at most; missing values are left out.
 
     Raises
     ------
     ValueError
-        When the frame has no such column, or there are none or more than four.
+        When the frame has no such column or no number in them, or there are none or more than four.
 
     Examples
     --------
@@ -110,12 +112,17 @@ def text_figure(
         raise ValueError(f"{unknown[0]!r} is no column of the frame: it has {', '.join(frame.columns)}")
     import bqplot
 
-    x, y = bqplot.LinearScale(), bqplot.LinearScale()
-    places = np.arange(len(frame))
+    lines = {name: frame[name].to_numpy(dtype=float) for name in columns}
+    known = np.concatenate([values[np.isfinite(values)] for values in lines.values()])
+    if not len(known):
+        raise ValueError(f"{', '.join(columns)} have no numbers in the frame: there is nothing to draw")
+    y = bqplot.LinearScale(min=float(min(0, known.min())), max=float(_ROOM * max(known.max(), 1e-9)))
+    x = bqplot.LinearScale()
     marks = [
         bqplot.Lines(
-            x=places,
-            y=frame[name].to_numpy(dtype=float),
+            # bqplot cannot place a marker at a missing value.
+            x=np.flatnonzero(np.isfinite(values)),
+            y=values[np.isfinite(values)],
             scales={"x": x, "y": y},
             colors=[colour],
             labels=[name],
@@ -123,7 +130,7 @@ def text_figure(
             marker="circle",
             marker_size=24,
         )
-        for name, colour in zip(columns, COLOURS, strict=False)
+        for (name, values), colour in zip(lines.items(), COLOURS, strict=False)
     ]
     unit = _common_unit(columns)
     axes = [
@@ -147,7 +154,9 @@ def shown(text: str) -> str:
 def _bars(labels: Sequence[str], heights: Mapping[str, Sequence[float]]) -> bqplot.Figure:
     import bqplot
 
-    x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0)
+    # Of grouped bars bqplot finds no scale by itself.
+    highest = max(max(values) for values in heights.values())
+    x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0.0, max=1.05 * highest)
     bars = bqplot.Bars(
         x=list(labels),
         y=np.array(list(heights.values())) if len(heights) > 1 else np.array(*heights.values()),

@@ -31,6 +31,8 @@ def test_distributions_are_compared_over_the_union_of_their_best(engine: Engine)
     np.testing.assert_allclose(bars.y[0], [one.probability for one in after.top(4)])
     assert bars.y[1][0] == 0
     assert bars.display_legend
+    # Without a scale of our own the page draws no bar.
+    assert (bars.scales["y"].min, bars.scales["y"].max > bars.y.max()) == (0, True)
 
 
 def test_columns_are_drawn_along_the_text_and_miss_what_is_missing(engine: Engine) -> None:
@@ -38,8 +40,8 @@ def test_columns_are_drawn_along_the_text_and_miss_what_is_missing(engine: Engin
     figure = text_figure(frame, ["surprisal_bits", "entropy_bits"])
     for line, name in zip(figure.marks, ("surprisal_bits", "entropy_bits"), strict=True):
         assert line.labels == [name]
-        np.testing.assert_array_equal(line.y, frame[name].to_numpy(float))
-        assert np.isnan(line.y[0])
+        np.testing.assert_array_equal(line.x, range(1, len(frame)))
+        np.testing.assert_array_equal(line.y, frame[name].to_numpy(float)[1:])
     assert figure.axes[1].label == "bits"
     assert text_figure(frame, ["surprisal_bits", "varentropy_bits2"]).axes[1].label == ""
 
@@ -53,5 +55,7 @@ def test_bad_input_gets_a_sentence(engine: Engine) -> None:
         comparison_figure({})
     with pytest.raises(ValueError, match="5 columns were given, but 1 to 4 are drawn"):
         text_figure(frame, ["surprisal_bits"] * (len(COLOURS) + 1))
+    with pytest.raises(ValueError, match="surprisal_bits have no numbers in the frame"):
+        text_figure(frame.head(1), ["surprisal_bits"])
     with pytest.raises(ValueError, match="'surprise' is no column of the frame: it has token, "):
         text_figure(frame, ["surprise"])
