@@ -97,7 +97,7 @@ class Engine:
         self.pool = Pool(budget if kv_budget is None else replace(budget, device_bytes=int(kv_budget)))
         self._snapshot_interval = snapshot_interval
         self.vocabulary = Vocabulary(tokenizer, self.runner.vocabulary_size)
-        self._worker = Worker(f"itwidgets engine {self.name}")
+        self._worker = Worker(f"itwidgets engine {self.name}", self._adapters.put_back)
         self._close = weakref.finalize(self, self._worker.close)
 
     def __repr__(self) -> str:
@@ -148,8 +148,8 @@ class Engine:
         """Put an adapter of PEFT, such as LoRA, beside the model's weights, for sessions that ask for it.
 
         It becomes part of ``engine.model``, but counts only while such a session has its turn: sessions
-        without an adapter go on with the model as it was. Needs the package ``peft``
-        (``pip install 'itwidgets[peft]'``).
+        without an adapter go on with the model as it was, and so does who calls the model after a job.
+        Needs the package ``peft`` (``pip install 'itwidgets[peft]'``).
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class Engine:
     def submit(self, lane: Hashable, job: AnyJob, adapter: str | None) -> AnyJob:
         """Put a job on the engine's thread; jobs of one lane run in order, lanes take turns.
 
-        At each of its turns the model has this adapter on, or none.
+        At each of its turns the model has this adapter on, or none; when it has ended, what was on before.
         """
         release_threads()
         job.before_turn = lambda: self._adapters.put_on(adapter)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
-import sys
 import threading
+import traceback
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterator
@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from itwidgets.engine.openmp import release_threads
+from itwidgets.engine.switch_interval import switch_interval
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -25,7 +26,6 @@ Steps = Generator[None, None, T]
 
 _ids = itertools.count(1)
 _POLL_S = 0.1
-_BUSY_SWITCH_INTERVAL_S = 1e-4
 
 
 class _Here(threading.local):
@@ -161,38 +161,62 @@ class Job(Generic[T]):
 
     def advance(self) -> bool:
         """Run to the next point where it may stop; return whether there is more. For the worker."""
-        if self._steps is None:
-            self._steps = self._body(self)
         _here.job = self
         try:
-            if self.stop.is_set():
-                self._steps.close()
-                self._finish_early()
-                return False
-            self.before_turn()
-            next(self._steps)
-        except StopIteration as end:
-            self._future.set_result(end.value)
-            return False
-        except _StoppedInside:
-            self._finish_early()
-            return False
-        except BaseException as error:  # noqa: BLE001 - whatever ended the job belongs to who waits for it
-            self._future.set_exception(error)
+            self._go_on()
+        except BaseException as end:  # noqa: BLE001 - whatever ended the job belongs to who waits for it
+            self._end(end)
             return False
         finally:
             _here.job = None
         return True
 
-    def _finish_early(self) -> None:
-        if self.partial is None:
+    def _go_on(self) -> None:
+        if self._steps is None:
+            self._steps = self._body(self)
+        if self.stop.is_set():
+            raise _StoppedInside
+        self.before_turn()
+        next(self._steps)
+
+    def _end(self, end: BaseException) -> None:
+        try:
+            # Between two steps they may have borrowed something, which they give back.
+            if self._steps is not None:
+                self._steps.close()
+            if self.worker is not None:
+                self.worker.after_job()
+        except BaseException as error:  # noqa: BLE001 - as above
+            end = error
+        if isinstance(end, StopIteration):
+            self._future.set_result(end.value)
+        elif not isinstance(end, _StoppedInside):
+            _clear_frames(end)
+            self._future.set_exception(end)
+        elif self.partial is None:
             self._future.set_exception(StoppedError(f"{self.kind} was stopped before it had a result"))
         else:
             self._future.set_result(self.partial)
 
 
+def _clear_frames(error: BaseException | None) -> None:
+    """Let go of what the frames of an error hold, such as tensors of a torn step; it prints as before."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+
+
 class Worker:
     """Runs jobs on one thread: those of one lane in order, lanes in turn at token boundaries.
+
+    Parameters
+    ----------
+    name
+        Of the thread.
+    after_job
+        Called there when a job has ended, before those who wait for it go on.
 
     Attributes
     ----------
@@ -200,7 +224,8 @@ class Worker:
         Another worker whose job a step here waits for.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, after_job: Callable[[], None] = _nothing) -> None:
+        self.after_job = after_job
         self._lanes: OrderedDict[Hashable, deque[Job[Any]]] = OrderedDict()
         self._changed = threading.Condition()
         self._closed = False
@@ -239,7 +264,7 @@ class Worker:
         _here.worker = self
         with torch.inference_mode():
             while (lane := self._next_lane()) is not None:
-                with _switch_interval.lowered():
+                with switch_interval.lowered():
                     while lane is not None:
                         self._advance(lane)
                         lane = self._next_lane(wait=False)
@@ -292,32 +317,6 @@ def _awaited(job: Job[Any]) -> Iterator[None]:
         here.awaits = None
 
 
-class _SwitchInterval:
-    """Lets workers have the interpreter often while any has work: a busy cell would starve them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._before = 0.0
-
-    @contextmanager
-    def lowered(self) -> Iterator[None]:
-        """Lower the interval, and put it back when the last user leaves."""
-        with self._lock:
-            if self._users == 0:
-                self._before = sys.getswitchinterval()
-                sys.setswitchinterval(_BUSY_SWITCH_INTERVAL_S)
-            self._users += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    sys.setswitchinterval(self._before)
-
-
-_switch_interval = _SwitchInterval()
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 

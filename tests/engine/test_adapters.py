@@ -49,6 +49,14 @@ def loaded(engine: Engine, folders: dict[str, Path]) -> Engine:
     return engine
 
 
+def _put_on(model: Any, name: str) -> None:
+    """Let a model have an adapter on, as its user does it."""
+    for layer in model.modules():
+        if hasattr(type(layer), "adapter_layer_names"):
+            layer.enable_adapters(True)
+    set_adapter(model, name, inference_mode=True)
+
+
 @contextmanager
 def switches(model: Any) -> Iterator[list[str | None]]:
     """Give a list that grows by what is on at each forward call."""
@@ -217,6 +225,35 @@ def test_what_a_user_switches_meanwhile_does_not_count(loaded: Engine, folders: 
         assert_made_by(oracle(folders[name]), one)
 
 
+@pytest.mark.parametrize("own", NAMES)
+def test_after_a_job_the_model_is_as_its_user_had_it(
+    loaded: Engine, folders: dict[Any, Any], own: str | None
+) -> None:
+    if own is not None:
+        _put_on(loaded.model, own)
+    expected = fresh_logits(oracle(folders[own]), [5, 6, 7])
+    for name in NAMES:
+        session = loaded.session([5, 6, 7], adapter=name)
+        session.generate(max_new_tokens=2).wait()
+        torch.testing.assert_close(fresh_logits(loaded.model, [5, 6, 7]), expected, atol=1e-5, rtol=1e-5)
+        assert_made_by(oracle(folders[name]), session)
+
+
+def test_an_adapter_that_is_gone_ends_the_job_and_not_the_session(loaded: Engine) -> None:
+    session = loaded.session(PROMPT, adapter="a")
+    model: Any = loaded.model
+    with gate_at(model, 2) as gate:
+        job = session.start_rollout(0, k=2, max_new_tokens=20)
+        gate.wait_until_reached()
+        config = model.peft_config.pop("a")
+        gate.open()
+        with pytest.raises(ValueError, match="there is no adapter 'a'"):
+            job.wait(60)
+    model.peft_config["a"] = config
+    assert len(session.generate(max_new_tokens=2).wait(60)) == 2
+    assert len(session.rollout(0, k=2, max_new_tokens=2)) == 2
+
+
 def test_an_adapter_is_loaded_while_others_run(engine: Engine, folders: dict[Any, Any]) -> None:
     plain = engine.session(PROMPT)
     with gate_at(engine.model, 3) as gate:
@@ -276,6 +313,7 @@ def test_loaded_weights_can_be_trained(loaded: Engine, folders: dict[Any, Any]) 
     loaded.session(PROMPT, adapter="a")
     weight = loaded.model.get_submodule("model.layers.0.self_attn.q_proj.lora_A.a").weight
     assert not weight.requires_grad
+    _put_on(loaded.model, "a")
     weight.requires_grad_(True)
     loaded.model(torch.tensor([[1, 2, 3]])).logits.sum().backward()
     assert weight.grad is not None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import traceback
+import weakref
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -274,6 +277,31 @@ class TestErrors:
         _assert_whole(session)
         session.switch(first)
         _assert_whole(session)
+
+    def test_an_error_holds_nothing_of_its_step_and_still_says_where_it_was(self, session: Session) -> None:
+        made: list[weakref.ref[torch.Tensor]] = []
+
+        def tear(*_: Any) -> None:
+            activation = torch.zeros(1000)
+            made.append(weakref.ref(activation))
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError as error:
+                raise MemoryError("no memory left") from error
+
+        layer = cast("Any", session.engine.model).base_model.layers[1]
+        hook = layer.register_forward_pre_hook(tear)
+        job = session.generate(max_new_tokens=1)
+        with pytest.raises(MemoryError) as raised:
+            job.wait(60)
+        hook.remove()
+        gc.collect()
+        assert made
+        assert not any(one() is not None for one in made)
+        printed = "".join(traceback.format_exception(raised.value))
+        assert "in tear" in printed
+        assert "ZeroDivisionError" in printed
+        assert 'raise MemoryError("no memory left") from error' in printed
 
 
 def _torn(model: Any, error: BaseException) -> Any:

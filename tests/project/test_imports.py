@@ -21,7 +21,19 @@ LAYERS = (
     "widgets",
     "labs",
 )
-ROOMS = ("cache", "openmp", "worker", "kv", "model", "decoding", "scoring", "session", "engine", "loading")
+ROOMS = (
+    "cache",
+    "openmp",
+    "switch_interval",
+    "worker",
+    "kv",
+    "model",
+    "decoding",
+    "scoring",
+    "session",
+    "engine",
+    "loading",
+)
 # Modules beside the packages that import nothing of the project, so that everything may use them.
 LEAVES = frozenset({"_errors"})
 # The measures and the operators are for scripts too, and must not take seconds to import.

@@ -43,6 +43,7 @@ class Adapters:
         # Layers are changed on the engine's thread, and fingerprints are asked for on any.
         self._changing = threading.Lock()
         self._base: tuple[int, Trace, str] | None = None
+        self._before: list[tuple[Any, list[str], bool]] | None = None
         self._look()
 
     @property
@@ -65,8 +66,19 @@ class Adapters:
             self.require(name)
         if not _are_same(self._known, _configs(self.model)):
             self._look()
+        if self._before is None:
+            self._before = [(one, list(one.active_adapters), one.disable_adapters) for one, _ in self._layers]
         for layer, adapters in self._layers:
-            _put_on(layer, name if name in adapters else None)
+            if name in adapters:
+                _set(layer, [name], off=False)
+            elif not layer.disable_adapters:
+                layer.enable_adapters(False)
+
+    def put_back(self) -> None:
+        """Let the model run with what was on before :meth:`put_on` was called since the last time."""
+        for layer, active, off in self._before or ():
+            _set(layer, active, off=off)
+        self._before = None
 
     def load(self, source: str, name: str) -> None:
         """Read an adapter and put it into the model's layers.
@@ -163,16 +175,14 @@ def _parts(layer: Any) -> Iterator[tuple[str, Any]]:
             yield name, part
 
 
-def _put_on(layer: Any, name: str | None) -> None:
-    if name is None:
-        if not layer.disable_adapters:
-            layer.enable_adapters(False)
-        return
-    if layer.disable_adapters:
+def _set(layer: Any, active: list[str], *, off: bool) -> None:
+    turned_on = layer.disable_adapters and not off
+    if turned_on:
         layer.enable_adapters(True)
-    elif list(layer.active_adapters) == [name]:
-        return
-    layer.set_adapter([name], inference_mode=True)
+    if turned_on or list(layer.active_adapters) != active:
+        layer.set_adapter(active, inference_mode=True)
+    if off and not layer.disable_adapters:
+        layer.enable_adapters(False)
 
 
 def _tensors(model: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor]]:
