@@ -20,7 +20,7 @@ from itwidgets.engine.model.environment import environment
 from itwidgets.engine.openmp import release_threads
 from itwidgets.engine.session.prompts import Prompt
 from itwidgets.engine.session.session import Session
-from itwidgets.engine.worker import Job, Steps, Worker
+from itwidgets.engine.worker import Job, Steps, StoppedError, Worker
 from itwidgets.interventions import check_whole
 from itwidgets.tree import TokenTree, Vocabulary
 from itwidgets.tree.files import ModelIdentity
@@ -215,6 +215,8 @@ class Engine:
         """
         session = self.empty_session(adapter)
         session.read_prompt(session.encode(prompt, template)).wait()
+        if session.head is None:
+            raise StoppedError("the engine was closed while the prompt was read")
         return session
 
     def source(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from itwidgets import Engine, Session
+from itwidgets.engine import BusyError
 from itwidgets.interventions import Ban, Temperature, TopK
 from itwidgets.tree import Node, Origin
-from tests.models import PROMPT
+from tests.models import PROMPT, gate_at
 
 Engines = Callable[[str], Engine]
 
@@ -200,3 +201,45 @@ def test_frames_are_of_the_branch_and_of_the_tree(session: Session) -> None:
 
 def test_repr_says_where_it_is(session: Session) -> None:
     assert repr(session) == f"<Session: {len(session.tree)} tokens, 1 branches, at {PROMPT!r}>"
+
+
+def test_the_head_is_not_moved_while_a_prompt_is_read(engine: Engine) -> None:
+    session = engine.session([5, 6, 7])
+    session.generate(max_new_tokens=3).wait()
+    session.switch(session.tree[4])
+    with gate_at(engine.model, 1) as gate:
+        reading = session.read_prompt([5, 6, 9])
+        gate.wait_until_reached()
+        for action, act in (
+            ("switch branches", lambda: session.switch(session.tree[1])),
+            ("undo", session.undo),
+            ("redo", session.redo),
+        ):
+            with pytest.raises(BusyError, match=f"cannot {action} while the prompt is read"):
+                act()
+        assert session.head == session.tree[4]
+        gate.open()
+        reading.wait(60)
+    assert session.token_ids == [5, 6, 9]
+    assert session.undo() == session.tree[4]
+
+
+def test_what_is_no_node_no_continuation_and_no_list_is_refused(session: Session) -> None:
+    rows, head = len(session.tree), session.head
+    for act, sentence in (
+        (lambda: session.switch(3), "cannot switch to 3: give a node or a branch"),  # type: ignore[arg-type]
+        (lambda: session.adopt(None), "cannot adopt None: give a continuation"),  # type: ignore[arg-type]
+        (lambda: session.rollout(0, tokens="ab"), "tokens is 'ab', but must be a list of token ids or texts"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            act()
+    assert (len(session.tree), session.head) == (rows, head)
+
+
+@pytest.mark.parametrize("k", [-1, 1.5])
+def test_a_number_of_best_tokens_is_a_whole_one(session: Session, k: Any) -> None:
+    found = session.distribution(0)
+    for act in (found.top, found.to_frame):
+        with pytest.raises((ValueError, TypeError), match=f"k is {k}"):
+            act(k)
+    assert (found.top(0), len(found.top(1000)), len(found.to_frame())) == ([], len(found), len(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 import threading
 import weakref
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from itwidgets import Engine, Session
+from itwidgets.engine.worker import StoppedError
 from itwidgets.tree import Node
 from tests.models import PROMPT, gate_at, tiny_engine
 
@@ -133,6 +135,96 @@ def test_closing_stops_all_jobs_and_says_so_afterwards() -> None:
         with pytest.raises(RuntimeError, match="the engine is closed: load the model again to go on"):
             act()
     engine.close()
+
+
+def test_a_prompt_that_closing_stops_makes_no_session() -> None:
+    engine = tiny_engine()
+    late = engine.empty_session()
+
+    def ask_until_refused() -> None:
+        while True:
+            late.read_prompt([5])
+
+    with ThreadPoolExecutor(2) as pool, gate_at(engine.model, 1) as gate:
+        opening = pool.submit(engine.session, PROMPT)
+        gate.wait_until_reached()
+        closing = pool.submit(engine.close)
+        with pytest.raises(RuntimeError, match="the engine is closed"):
+            ask_until_refused()
+        gate.open()
+        closing.result(60)
+        with pytest.raises(StoppedError, match="the engine was closed while the prompt was read"):
+            opening.result(60)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stopped_force_or_adoption_says_so(engine: Engine, count: int) -> None:
+    session = engine.session(PROMPT)
+    other = engine.session(PROMPT)
+    continuation = session.rollout(0, k=1, max_new_tokens=count)[0]
+    acts: list[Any] = [lambda: session.force(0, [42] * count), lambda: session.adopt(continuation)]
+    for kind, act in zip(("force", "adopt"), acts, strict=True):
+        rows = len(session.tree)
+        with ThreadPoolExecutor(1) as pool, gate_at(engine.model, 1) as gate:
+            other.generate(max_new_tokens=1)
+            gate.wait_until_reached()
+            acting = pool.submit(act)
+            while session.running is None:
+                assert not acting.done()
+            session.stop()
+            gate.open()
+            with pytest.raises(StoppedError, match=f"{kind} was stopped after 0 of {count} tokens"):
+                acting.result(60)
+        assert len(session.tree) == rows
+
+
+_START = """
+import signal, sys, threading
+from itwidgets.interventions import Ban
+from tests.models import PROMPT, tiny_engine
+engine = tiny_engine(max_position_embeddings=100_000)
+session = engine.session(PROMPT)
+endless = Ban(sorted(engine.stop_ids))
+"""
+
+
+def _run(script: str) -> str:
+    """Run a script in an interpreter of its own, and return what it prints if it ends well."""
+    command = [sys.executable, "-c", _START + script]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+def test_an_interpreter_ends_well_while_a_job_runs() -> None:
+    script = """
+job = session.generate(90_000, program=endless)
+next(stream := iter(job))
+print(job)
+"""
+    assert "generate, running" in _run(script)
+
+
+def test_a_real_interrupt_of_who_waits_stops_the_job() -> None:
+    script = """
+def interrupt():
+    frame, names = sys._current_frames()[threading.main_thread().ident], []
+    while frame is not None:
+        names.append(frame.f_code.co_qualname)
+        frame = frame.f_back
+    if "Job._wait" in names and not sent:
+        sent.append(1)
+        signal.raise_signal(signal.SIGINT)
+
+sent = []
+session.subscribe(interrupt)
+job = session.generate(90_000, program=endless)
+try:
+    job.wait()
+except KeyboardInterrupt:
+    print("interrupted", job.cancelled, len(job.wait(60)) < 90_000)
+"""
+    assert _run(script) == "interrupted True True\n"
 
 
 def test_a_refused_job_does_not_leave_the_session_busy(engine: Engine) -> None:

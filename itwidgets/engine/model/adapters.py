@@ -69,7 +69,7 @@ class Adapters:
         if self._before is None:
             self._before = [(one, list(one.active_adapters), one.disable_adapters) for one, _ in self._layers]
         for layer, adapters in self._layers:
-            if name in adapters:
+            if name is not None and name in adapters:
                 _set(layer, [name], off=False)
             elif not layer.disable_adapters:
                 layer.enable_adapters(False)

@@ -157,9 +157,9 @@ class Runner:
             When the output head no longer gives the model's scores from the last hidden state.
         """
         # What sessions hold of their tokens has to stay of one kind.
-        kept_hidden = self._keeps_hidden
+        kept_hidden = self.keeps_hidden
         self._look(may_keep_hidden=kept_hidden)
-        if kept_hidden and not self._keeps_hidden:
+        if kept_hidden and not self.keeps_hidden:
             self._keeps_hidden = True
             raise RuntimeError("the head no longer scores the hidden states: make a new engine of it")
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from itwidgets.engine.session.stages import Stage, Stages
 from itwidgets.information import entropy, varentropy
+from itwidgets.interventions import check_whole
 from itwidgets.tree import Vocabulary
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Distribution:
 
     def top(self, k: int = 10) -> list[Alternative]:
         """Return the `k` most probable tokens, best first."""
+        check_whole("k", k, least=0)
         return self._alternatives(self.order[:k])
 
     def search(self, query: str) -> list[Alternative]:
@@ -152,6 +154,6 @@ class Distribution:
         """Return the `k` most probable tokens, or all, as a table indexed by rank."""
         import pandas as pd
 
-        rows = self._alternatives(self.order[:k])
+        rows = self.top(len(self) if k is None else k)
         columns = ["rank", "token_id", "token", "probability", "surprisal_bits"]
         return pd.DataFrame(rows, columns=columns).set_index("rank")

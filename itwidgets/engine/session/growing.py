@@ -14,7 +14,7 @@ from itwidgets.engine.decoding.rollout import Continuation, Rollout
 from itwidgets.engine.session.listeners import Listeners
 from itwidgets.engine.session.prompts import Prompt, encode_prompt, encode_source
 from itwidgets.engine.session.view import NO_PROMPT, TreeView
-from itwidgets.engine.worker import Job, Steps
+from itwidgets.engine.worker import Job, Steps, StoppedError
 from itwidgets.tree import Node, Origin, TokenTree
 from itwidgets.tree.files import ModelIdentity
 
@@ -229,6 +229,20 @@ class GrowingTree(TreeView):
                 "stop that job or wait for it"
             )
 
+    def _require_still(self, action: str) -> None:
+        """Refuse what moves the head while a job does."""
+        self._require_idle(action)
+        if self.reading is not None:
+            raise BusyError(f"cannot {action} while the prompt is read: stop that job or wait for it")
+
     def _move_head(self, row: int) -> None:
         self._history.head = row
         self._notify()
+
+
+def last_token(job: Generation) -> Node:
+    """Wait for the last of all tokens that a job is to make."""
+    nodes = job.wait()
+    if len(nodes) < job.total:
+        raise StoppedError(f"{job.kind} was stopped after {len(nodes)} of {job.total} tokens")
+    return nodes[-1]

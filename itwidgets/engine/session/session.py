@@ -13,7 +13,7 @@ from itwidgets.engine.decoding.rollout import Continuation, Rollout
 from itwidgets.engine.scoring.score import ScoreOptions, score
 from itwidgets.engine.scoring.texts import Texts
 from itwidgets.engine.session.distribution import Distribution
-from itwidgets.engine.session.growing import GrowingTree
+from itwidgets.engine.session.growing import GrowingTree, last_token
 from itwidgets.engine.session.replay import Replay, start_replay
 from itwidgets.engine.session.stages import stages_of
 from itwidgets.engine.worker import Job, Steps
@@ -111,7 +111,7 @@ class Session(GrowingTree):
         (3, 6.33)
         """
         token_ids = self.engine.vocabulary.token_ids(tokens)
-        return self.grow(self.parent_of(position), token_ids, None).wait()[-1]
+        return last_token(self.grow(self.parent_of(position), token_ids, None))
 
     def rollout(
         self,
@@ -173,6 +173,8 @@ class Session(GrowingTree):
     ) -> Job[Rollout]:
         """Start :meth:`rollout` and return its job at once; what a stopped one has made is its result."""
         check_whole("k", k, least=1)
+        if isinstance(tokens, str):
+            raise TypeError(f"tokens is {tokens!r}, but must be a list of token ids or texts of one token")
         vocabulary = self.engine.vocabulary
         alternatives = k if tokens is None else [vocabulary.token_id(token) for token in tokens]
         if alternatives == []:
@@ -190,9 +192,11 @@ class Session(GrowingTree):
         >>> session.new_text, node.parent.origin.word
         (' London.', 'forced')
         """
+        if not isinstance(continuation, Continuation):
+            raise TypeError(f"cannot adopt {continuation!r}: give a continuation of a rollout")
         if continuation.tree is not self.tree:
             raise ValueError(f"{continuation!r} belongs to another session: give one of this session's own")
-        return self.add_branch(continuation).wait()[-1]
+        return last_token(self.add_branch(continuation))
 
     def distribution(self, position: int | Node, program: Program | Operator | None = None) -> Distribution:
         """`p` at a place, exact over the whole vocabulary, and what a program makes of it.
@@ -297,22 +301,24 @@ class Session(GrowingTree):
     def switch(self, to: Node | Branch) -> Node:
         """Move the head to a node, or to the end of a branch; nothing is computed."""
         node = to.tip if isinstance(to, Branch) else to
+        if not isinstance(node, Node):
+            raise TypeError(f"cannot switch to {to!r}: give a node or a branch")
         self._require_own(node)
-        self._require_idle("switch branches")
+        self._require_still("switch branches")
         self._history.move(node.row)
         self._notify()
         return node
 
     def undo(self) -> Node | None:
         """Move the head back to where it was before the last move; no token is lost."""
-        self._require_idle("undo")
+        self._require_still("undo")
         self._history.undo()
         self._notify()
         return self.head
 
     def redo(self) -> Node | None:
         """Take back an undo."""
-        self._require_idle("redo")
+        self._require_still("redo")
         self._history.redo()
         self._notify()
         return self.head
