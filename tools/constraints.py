@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 # The project itself, and what every virtual environment has.
-LEFT_OUT = {"itwidgets", "pip", "setuptools", "wheel"}
+LEFT_OUT = {"itwidgets", "pip"}
 
 
 def pins() -> list[str]:

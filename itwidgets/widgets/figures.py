@@ -154,12 +154,12 @@ def shown(text: str) -> str:
 def _bars(labels: Sequence[str], heights: Mapping[str, Sequence[float]]) -> bqplot.Figure:
     import bqplot
 
+    rows = np.array(list(heights.values()))
     # Of grouped bars bqplot finds no scale by itself.
-    highest = max(max(values) for values in heights.values())
-    x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0.0, max=1.05 * highest)
+    x, y = bqplot.OrdinalScale(), bqplot.LinearScale(min=0.0, max=1.05 * float(rows.max()))
     bars = bqplot.Bars(
         x=list(labels),
-        y=np.array(list(heights.values())) if len(heights) > 1 else np.array(*heights.values()),
+        y=rows if len(rows) > 1 else rows[0],
         scales={"x": x, "y": y},
         colors=list(COLOURS[: len(heights)]),
         type="grouped",
