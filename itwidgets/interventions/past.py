@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -26,22 +27,34 @@ FIGURES = (
 """What is known of each token, by the names of the token table's columns and in its units."""
 
 
-class Past(Mapping[str, Sequence[float]]):
-    """Figures of tokens, one after another; the list of one figure is made when it is asked for."""
+class Figures(Mapping[str, Sequence[float]]):
+    """Figures of the tokens before a step by name; the list of one figure is made when it is asked for."""
 
-    def __init__(self, tokens: Sequence[Mapping[str, float]]) -> None:
-        self._tokens = tokens
+    @abstractmethod
+    def of_all(self, name: str) -> Sequence[float]:
+        """Return one figure of all tokens."""
 
     def __getitem__(self, name: str) -> Sequence[float]:
         if name not in FIGURES:
             raise KeyError(name)
-        return [figures[name] for figures in self._tokens]
+        return self.of_all(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(FIGURES)
 
     def __len__(self) -> int:
         return len(FIGURES)
+
+
+class Past(Figures):
+    """Figures of tokens that are given one by one."""
+
+    def __init__(self, tokens: Sequence[Mapping[str, float]]) -> None:
+        self._tokens = tokens
+
+    def of_all(self, name: str) -> Sequence[float]:
+        """Return one figure of all tokens."""
+        return [figures[name] for figures in self._tokens]
 
 
 def token_figures(
