@@ -164,3 +164,19 @@ def test_what_cannot_be_drawn_again_is_counted(tmp_path: Path) -> None:
     assert replay.first_difference is None
     assert replay.not_drawn == 4
     assert "4 of them not drawn again" in repr(replay)
+
+
+def test_draws_of_torch_are_drawn_again_from_where_each_generation_began(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    lasting = Ban(sorted(engine.stop_ids)) >> Temperature(1.3)
+    session.generate(6, program=lasting, seed=3, sampling="torch").wait()
+    tip = session.head
+    assert tip is not None
+    session.force(2, 42)
+    session.generate(4, program=lasting, seed=3, sampling="torch").wait()
+    session.switch(tip)
+    # It goes on with a generator of its own.
+    session.generate(3, program=lasting, seed=3, sampling="torch").wait()
+    replay = session.replay()
+    assert replay.first_difference is None, repr(replay)
+    assert (replay.exact, replay.not_drawn) == (len(session.tree), 0)

@@ -34,11 +34,6 @@ class Plan:
             raise TypeError(f"the program cannot be run, only shown: {program}")
         return program
 
-    def choose(self, scores: torch.Tensor, step: Step) -> tuple[int, dict[str, Any]]:
-        """Draw one token, as the first of a generation, and compute its figures; see :class:`Chooser`."""
-        pending = Chooser(self).choose(scores, step)
-        return pending.token_id, pending.read()
-
 
 class Chooser:
     """Chooses the tokens of one generation, one after another."""

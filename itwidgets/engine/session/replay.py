@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from itwidgets.engine.decoding.choice import Plan
+from itwidgets.engine.decoding.choice import Chooser, Plan
 from itwidgets.engine.decoding.figures import KnownToken, forced_figures
 from itwidgets.engine.decoding.generation import step_at
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.interventions import Program
-from itwidgets.tree import Origin, Recipe, Recomputation, Route, TokenTree
+from itwidgets.tree import Origin, Recomputation, Route, TokenTree
 
 if TYPE_CHECKING:
     import torch
@@ -173,6 +173,7 @@ class _Player:
         self._other_kept: set[int] = set()
         self._seen = 0
         self._exact = self._close = self._not_drawn = 0
+        self._choosers: dict[int, tuple[Chooser | None, int]] = {}
         self._differences: list[Difference] = []
 
     def play(self) -> Steps[Replay]:
@@ -251,18 +252,27 @@ class _Player:
         self, row: int, parent: int, scores: torch.Tensor, figures: dict[str, Any]
     ) -> tuple[int, dict[str, Any], Sequence[str]]:
         """Draw a token as the record says; the figures it gets, and those that can be compared."""
-        recipe = self._recipe(row)
-        if recipe is None:
+        step = step_at(self._old, parent)
+        chooser = self._chooser(int(self._old.column("recipe")[row]), step.position)
+        if chooser is None:
             self._not_drawn += 1
             return int(self._old.column("token_id")[row]), figures, OF_P
-        return *Plan(recipe, 1).choose(scores, step_at(self._old, parent)), FIGURES
+        pending = chooser.choose(scores, step)
+        return pending.token_id, pending.read(), FIGURES
 
-    def _recipe(self, row: int) -> Recipe | None:
-        """How a token was drawn, if that is known here."""
-        index = int(self._old.column("recipe")[row])
+    def _chooser(self, index: int, position: int) -> Chooser | None:
+        """Return what draws the token at a position by a recipe, if that is known here."""
         recipe = self._old.record.recipes[index] if index >= 0 else None
-        known = recipe is not None and recipe.sampling == "gumbel" and isinstance(recipe.program, Program)
-        return recipe if known else None
+        if recipe is None or not isinstance(recipe.program, Program):
+            return None
+        chooser, following = self._choosers.get(index, (None, -1))
+        if recipe.sampling == "gumbel" or position == recipe.start:
+            chooser = Chooser(Plan(recipe, 1))
+        elif position != following:
+            # A generator of torch goes on from token to token: one that was not drawn here breaks it off.
+            return None
+        self._choosers[index] = chooser, position + 1
+        return chooser
 
     def _parent(self, rows: Sequence[int]) -> int:
         return int(self._old.column("parent")[rows[0]])
