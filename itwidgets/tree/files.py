@@ -36,7 +36,7 @@ from itwidgets.tree.json_record import (
     sources_to_json,
 )
 from itwidgets.tree.json_values import Json, member, only, shown
-from itwidgets.tree.record import Maker, Record
+from itwidgets.tree.record import Maker
 from itwidgets.tree.table import TokenTree
 from itwidgets.tree.versions import of_today
 from itwidgets.tree.vocabulary import StoredVocabulary, TokenTexts
@@ -88,8 +88,10 @@ def _content(session: SavedSession) -> Json:
     rows = len(tree)
     columns = {column.name: tree.column(column.name)[:rows] for column in tree.columns}
     vocabulary = tree.vocabulary
+    record = record_to_json(tree.record, rows)
+    calls = [int(columns["forward"].max(initial=-1)), *(call["forward"] for call in record["recomputed"])]
     return {
-        "models": [maker_to_json(maker) for maker in _makers(tree.record, session.identity)],
+        "models": [maker_to_json(maker) for maker in _makers(session, 1 + max(calls))],
         "head": session.head,
         "strips_first_space": vocabulary.strips_first_space,
         "tokens": {
@@ -98,15 +100,16 @@ def _content(session: SavedSession) -> Json:
         },
         "columns": columns_to_json(columns, tree.columns),
         **measures_to_json(tree.measures),
-        **record_to_json(tree.record, rows),
+        **record,
         **sources_to_json(tree.sources, rows),
     }
 
 
-def _makers(record: Record, identity: ModelIdentity) -> Iterable[Maker]:
-    makers = record.makers or (Maker(0, identity),)
-    # Who opened the session and made nothing leaves no trace.
-    return [maker for maker in makers if maker.forward in range(max(1, record.next_forward))]
+def _makers(session: SavedSession, calls: int) -> Iterable[Maker]:
+    """Return the models that made the forward calls up to a number."""
+    makers = session.tree.record.makers or (Maker(0, session.identity),)
+    # Who opened the session and made nothing leaves no trace, nor who makes the next row now.
+    return [maker for maker in makers if maker.forward in range(max(1, calls))]
 
 
 def _mentioned(columns: dict[str, npt.NDArray[Any]], sources: Mapping[int, Sequence[int]]) -> list[int]:

@@ -23,6 +23,7 @@ from itwidgets.tree import (
     TokenTree,
 )
 from itwidgets.tree.files import SavedSession, read_session, save_session
+from itwidgets.tree.json_record import record_to_json
 from tests.sessions import (
     IDENTITY,
     OTHER,
@@ -49,6 +50,16 @@ def _numbers(column: Column) -> st.SearchStrategy[Any]:
         return st.integers(-1 if column.width > 1 else 0, 19)
     limits = np.iinfo(column.dtype)
     return st.integers(0 if column.name == "rank" else max(-1, limits.min), int(limits.max))
+
+
+@pytest.fixture
+def tree_of_one() -> TokenTree:
+    """Give three rows that one model made."""
+    tree = TokenTree(VOCABULARY)
+    tree.record.note_maker(IDENTITY)
+    for row in range(3):
+        tree.append(parent=row - 1, token_id=row, origin=Origin.PROMPT, forward=0)
+    return tree
 
 
 @st.composite
@@ -129,6 +140,24 @@ def test_who_opened_a_session_and_made_nothing_leaves_no_trace(path: Path) -> No
     saved.tree.record.note_maker(OTHER)
     save_session(path, SavedSession(saved.tree, saved.head, OTHER))
     assert path.read_bytes() == before
+
+
+def test_a_tree_that_grows_by_another_model_while_it_is_saved_can_be_read(
+    tree_of_one: TokenTree, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, rows = tree_of_one, len(tree_of_one)
+
+    def growing(*arguments: Any) -> Any:
+        # The columns are taken, and the rest of the file is not.
+        tree.record.note_maker(OTHER)
+        tree.append(parent=rows - 1, token_id=3, origin=Origin.SAMPLED, forward=tree.record.next_forward)
+        return record_to_json(*arguments)
+
+    monkeypatch.setattr("itwidgets.tree.files.record_to_json", growing)
+    save_session(scratch / "growing", SavedSession(tree, rows - 1, IDENTITY))
+    found = read_session(scratch / "growing")
+    assert len(found.tree) == rows
+    assert [maker.identity for maker in found.tree.record.makers] == [IDENTITY]
 
 
 def test_a_big_tree_is_saved_and_read_whole(scratch: Path) -> None:
