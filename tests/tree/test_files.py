@@ -143,7 +143,7 @@ def test_who_opened_a_session_and_made_nothing_leaves_no_trace(path: Path) -> No
 
 
 def test_a_tree_that_grows_by_another_model_while_it_is_saved_can_be_read(
-    tree_of_one: TokenTree, scratch: Path, monkeypatch: pytest.MonkeyPatch
+    tree_of_one: TokenTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tree, rows = tree_of_one, len(tree_of_one)
 
@@ -154,8 +154,8 @@ def test_a_tree_that_grows_by_another_model_while_it_is_saved_can_be_read(
         return record_to_json(*arguments)
 
     monkeypatch.setattr("itwidgets.tree.files.record_to_json", growing)
-    save_session(scratch / "growing", SavedSession(tree, rows - 1, IDENTITY))
-    found = read_session(scratch / "growing")
+    save_session(tmp_path / "growing", SavedSession(tree, rows - 1, IDENTITY))
+    found = read_session(tmp_path / "growing")
     assert len(found.tree) == rows
     assert [maker.identity for maker in found.tree.record.makers] == [IDENTITY]
 
