@@ -24,8 +24,13 @@ _NOISE = 1e-12
 _MOST_NATS = 30.0
 """How far log-odds against what is likely may rise in one Newton step: beyond, the curvature says nothing."""
 
-_MOST_FACTOR = 4.0
-"""How much the temperature may grow or shrink in one Newton step."""
+_NEARLY = 1e-9
+"""How near to the goals means are where they can be met, whatever the rounding."""
+
+_FACTOR = 4.0
+"""How much the temperature grows or shrinks at once on the search for a bracket."""
+
+_MOST_FACTORS = 100
 
 
 def in_kind_of(scores: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
@@ -87,17 +92,94 @@ def _root(function: Callable[[float], tuple[float, float]], low: float, high: fl
 
 @dataclass(frozen=True)
 class _Dual:
-    """The dual problem at one point: its value, gradient and Hessian, and the scores there.
+    """The dual problem at one temperature `T` and multipliers `m` of the means.
 
-    With multipliers `m` of the means and temperature `T`, it is
-    ``T log sum exp(u) - m·goals - T h`` with ``u = (log p + m·values) / T``.
+    It is to minimise ``T log sum exp(u) - m·goals`` by `m`, with ``u = (log p + m·values) / T``. Without an
+    entropy to meet `T` is 1; with an entropy `h`, what is least by `m` is to be least of ``... - T h`` by
+    `T`: that is convex too, and ``H - h`` is its slope.
+
+    Attributes
+    ----------
+    gradient
+        By `m`, shape ``[k]``.
+    hessian
+        By `m` and `T`, shape ``[k + 1, k + 1]``.
+    scale
+        Of what the means are the sums, shape ``[k]``.
     """
 
+    multipliers: torch.Tensor
+    temperature: float
     value: float
     gradient: torch.Tensor
     hessian: torch.Tensor
     scale: torch.Tensor
     scores: torch.Tensor
+    entropy: float
+
+    def is_met(self, tolerance: float) -> bool:
+        """Whether the means are as near to the goals as that."""
+        return bool((self.gradient.abs() <= tolerance * self.scale).all())
+
+    def path(self) -> tuple[torch.Tensor, float]:
+        """Return how fast `m` and the entropy change with `T` while the means stay."""
+        k = len(self.multipliers)
+        mixed = self.hessian[:k, k]
+        tangent = -_inverse(self.hessian[:k, :k]) @ mixed
+        return tangent, float(self.hessian[k, k] + mixed @ tangent)
+
+
+@dataclass(frozen=True)
+class _Means:
+    """Means that are asked for, and the dual problem that they make."""
+
+    log_p: torch.Tensor
+    values: torch.Tensor
+    goals: torch.Tensor
+
+    def at(self, multipliers: torch.Tensor, temperature: float) -> _Dual:
+        """Return the dual problem at one point."""
+        scores = (self.log_p + multipliers @ self.values) / temperature
+        total = scores.logsumexp(-1)
+        q = (scores - total).exp()
+        rows = torch.cat([self.values, (total - scores)[None]])
+        means = rows @ q
+        centred = rows - means[:, None]
+        return _Dual(
+            multipliers=multipliers,
+            temperature=temperature,
+            value=float(temperature * total - multipliers @ self.goals),
+            gradient=means[:-1] - self.goals,
+            hessian=(centred * q) @ centred.T / temperature,
+            scale=self.values.abs() @ q,
+            scores=scores,
+            entropy=float(means[-1]),
+        )
+
+    def solved(self, here: _Dual) -> _Dual:
+        """Return where the means are met at one temperature, by damped Newton steps from a point."""
+        for _ in range(_MOST_STEPS):
+            if here.is_met(_TOLERANCE):
+                break
+            step = -_inverse(here.hessian[:-1, :-1]) @ here.gradient
+            slope = float(here.gradient @ step)
+            size = self._first_size(here, step)
+            while True:
+                there = self.at(here.multipliers + size * step, here.temperature)
+                slack = _NOISE * (here.temperature + abs(here.value))
+                if there.value <= here.value + 1e-4 * size * slope + slack or size < _PRECISION:
+                    break
+                size /= 2
+            here = there
+            if bool((size * step.abs() <= _PRECISION * (1 + here.multipliers.abs())).all()):
+                break
+        return here
+
+    def _first_size(self, here: _Dual, step: torch.Tensor) -> float:
+        """Return how much of a step to try first, so that it stays where the curvature says something."""
+        moved = step @ self.values / here.temperature
+        rise = float(moved.max() - here.scores.softmax(-1) @ moved)
+        return min(1.0, _MOST_NATS / rise) if rise > 0 else 1.0
 
 
 def nearest(
@@ -105,8 +187,9 @@ def nearest(
 ) -> torch.Tensor:
     """Scores of the distribution with the least ``KL(q || p)`` that has some means, and an entropy if given.
 
-    Damped Newton steps on the dual problem. Where no distribution has them all, the scores are those of one
-    that comes near.
+    Damped Newton steps on the dual problem. With the means met, the entropy rises with the temperature: it
+    is met at a root in the temperature, which is bracketed first. Where no distribution has them all, the
+    scores are those of one that comes near.
 
     Parameters
     ----------
@@ -128,57 +211,29 @@ def nearest(
     >>> nearest(p.log(), torch.eye(3).double()[:1], torch.tensor([0.8]).double()).softmax(-1)
     tensor([0.8000, 0.1000, 0.1000], dtype=torch.float64)
     """
-    count = len(goals)
-    point = torch.zeros(count + (entropy is not None), dtype=torch.float64, device=log_p.device)
-    if entropy is not None:
-        point[-1] = 1.0
-    here = _dual(point, log_p, values, goals, entropy)
-    for _ in range(_MOST_STEPS):
-        if bool((here.gradient.abs() <= _TOLERANCE * here.scale).all()):
-            break
-        step = -_inverse(here.hessian) @ here.gradient
-        slope = float(here.gradient @ step)
-        size = _first_size(here, 1.0 if entropy is None else float(point[-1]), values, step)
-        while True:
-            there = _dual(point + size * step, log_p, values, goals, entropy)
-            slack = _NOISE * (1 + abs(here.value))
-            if there.value <= here.value + 1e-4 * size * slope + slack or size < _PRECISION:
-                break
-            size /= 2
-        point, here = point + size * step, there
-        if bool((size * step.abs() <= _PRECISION * (1 + point.abs())).all()):
+    means = _Means(log_p, values, goals)
+    here = means.solved(means.at(torch.zeros_like(goals), 1.0))
+    if entropy is None or not here.is_met(_NEARLY):
+        return here.scores
+
+    def excess(temperature: float) -> tuple[float, float]:
+        # Along the path, not from where the multipliers were: far from it the curvature vanishes.
+        nonlocal here
+        tangent, _ = here.path()
+        change = temperature - here.temperature
+        here = means.solved(means.at(here.multipliers + change * tangent, temperature))
+        return here.entropy - entropy, here.path()[1]
+
+    factor = _FACTOR if here.entropy < entropy else 1 / _FACTOR
+    for _ in range(_MOST_FACTORS):
+        before = here
+        error, _ = excess(before.temperature * factor)
+        if not here.is_met(_NEARLY):
+            return before.scores
+        if error * (factor - 1) >= 0:
+            excess(_root(excess, *sorted((before.temperature, here.temperature))))
             break
     return here.scores
-
-
-def _dual(
-    point: torch.Tensor,
-    log_p: torch.Tensor,
-    values: torch.Tensor,
-    goals: torch.Tensor,
-    entropy: float | None,
-) -> _Dual:
-    multipliers = point[: len(goals)]
-    temperature = 1.0 if entropy is None else float(point[-1])
-    scores = (log_p + multipliers @ values) / temperature
-    total = scores.logsumexp(-1)
-    q = (scores - total).exp()
-    value = temperature * total - multipliers @ goals
-    rows, offsets = values, -goals
-    if entropy is not None:
-        # By the temperature the dual has the slope H - h, and H is the mean of -log q.
-        value = value - temperature * entropy
-        rows = torch.cat([values, (total - scores)[None]])
-        offsets = torch.cat([offsets, offsets.new_tensor([-entropy])])
-    means = rows @ q
-    centred = rows - means[:, None]
-    return _Dual(
-        value=float(value),
-        gradient=means + offsets,
-        hessian=(centred * q) @ centred.T / temperature,
-        scale=rows.abs() @ q,
-        scores=scores,
-    )
 
 
 def _inverse(hessian: torch.Tensor) -> torch.Tensor:
@@ -188,12 +243,3 @@ def _inverse(hessian: torch.Tensor) -> torch.Tensor:
     scales = deviations[:, None] * deviations
     inverse: torch.Tensor = torch.linalg.pinv(hessian / scales, rtol=_TOLERANCE, hermitian=True)
     return inverse / scales
-
-
-def _first_size(here: _Dual, temperature: float, values: torch.Tensor, step: torch.Tensor) -> float:
-    """Return how much of a step to try first, so that it stays where the curvature says something."""
-    change = float(step[len(values) :].sum())
-    most = (_MOST_FACTOR - 1) * temperature if change > 0 else (1 - 1 / _MOST_FACTOR) * temperature
-    moved = step[: len(values)] @ values / temperature
-    rise = float(moved.max() - here.scores.softmax(-1) @ moved)
-    return min(1.0, most / abs(change) if change else 1.0, _MOST_NATS / rise if rise > 0 else 1.0)

@@ -91,6 +91,31 @@ def test_what_some_distribution_has_is_met(data: Any, seed: int) -> None:
     assert _cost(constrain, row) <= float(kl_divergence(log_w, log_probabilities(row))) + 1e-9
 
 
+@given(st.integers(3, 60), st.integers(1, 3), st.floats(0.3, 10), st.integers(0, 10_000))
+def test_means_and_entropy_that_some_distribution_has_are_met(
+    size: int, count: int, temperature: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    row = 2 * torch.randn(size, generator=generator, dtype=torch.float64)
+    numbers = torch.randn(min(count, size - 2), size, generator=generator, dtype=torch.float64)
+    multipliers = 2 * torch.randn(len(numbers), generator=generator, dtype=torch.float64)
+    # Of the family on which the solution lies, so that it is known too.
+    log_q = log_probabilities(row / temperature + multipliers @ numbers)
+    targets: list[Operator] = [
+        TargetMoment(dict(enumerate(number.tolist())), float(number @ log_q.exp())) for number in numbers
+    ]
+    targets.append(TargetEntropy(float(entropy(log_q))))
+    found = _log_q(Constrain(targets), row)
+    assert max(map(abs, _errors(targets, found))) < 1e-9
+    torch.testing.assert_close(found.exp(), log_q.exp(), rtol=0, atol=1e-6)
+
+
+def test_a_mass_and_an_entropy_are_met_far_from_where_the_row_has_them() -> None:
+    targets: list[Operator] = [Mass([0], 0.79), TargetEntropy(0.9288060486642568)]
+    row = torch.tensor([0.3, 0.1, -1.5], dtype=torch.float64)
+    assert max(map(abs, _errors(targets, _log_q(Constrain(targets), row)))) < 1e-9
+
+
 @pytest.mark.parametrize("target", ALL, ids=str)
 def test_one_target_alone_is_what_it_is_by_itself(target: Any) -> None:
     torch.testing.assert_close(_log_q(Constrain([target])), _log_q(target), rtol=0, atol=1e-10)
@@ -170,6 +195,12 @@ def test_redundant_targets_do_no_harm() -> None:
 def test_what_cannot_be_met_together_is_refused(targets: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"^Constrain cannot give .* at position 3: (in place of|no token)"):
         Constrain(targets)(STEP, ROW)
+
+
+@pytest.mark.parametrize(("bits", "reached"), [(0.9, "1"), (2.5, "2.29248")])
+def test_an_entropy_that_a_mass_forbids_is_named_with_the_nearest(bits: float, reached: str) -> None:
+    with pytest.raises(ValueError, match=f": in place of an entropy of {bits} bits it reaches {reached}$"):
+        Constrain([Mass([0], 0.5), TargetEntropy(bits)])(STEP, ROW)
 
 
 def test_a_float32_row_stays_one_on_its_scale() -> None:
