@@ -6,13 +6,15 @@ import dataclasses
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
+from itwidgets.interventions.described import parts
 from itwidgets.interventions.operators import Operator, Stage
-from itwidgets.interventions.parameters import check_whole
-from itwidgets.interventions.predicates import Predicate, require_predicate
+from itwidgets.interventions.parameters import check_whole, is_whole
+from itwidgets.interventions.predicates import Compare, Predicate, require_predicate
 from itwidgets.interventions.program import Program, as_program
 from itwidgets.interventions.step import Step
 
@@ -50,10 +52,10 @@ class At(Control):
     then: Program
 
     def __post_init__(self) -> None:
-        positions = (self.positions,) if isinstance(self.positions, int) else tuple(self.positions)
+        positions: Any = [self.positions] if is_whole(self.positions) else self.positions
         for position in positions:
             check_whole("position", position, least=0)
-        object.__setattr__(self, "positions", positions)
+        object.__setattr__(self, "positions", tuple(int(position) for position in positions))
         object.__setattr__(self, "then", as_program(self.then))
 
     def acts(self, step: Step, scores: torch.Tensor) -> bool:
@@ -122,7 +124,8 @@ class Until(Control):
     """Act until a predicate holds for the first time, and not at that place either.
 
     What it asks of the past is looked up in the text and in recorded figures, so it needs no memory of
-    its own: predicates that ask for the ``"current"`` distribution are refused.
+    its own: predicates that ask for the ``"current"`` distribution, or for a measure of `p` that is not
+    recorded, are refused.
     """
 
     condition: Predicate
@@ -130,6 +133,9 @@ class Until(Control):
 
     def __post_init__(self) -> None:
         require_predicate(self.condition)
+        for part in parts(self.condition):
+            if isinstance(part, Compare) and not part.is_recorded:
+                raise ValueError(f"{part} cannot be asked of the past: give entropy or varentropy of p")
         object.__setattr__(self, "then", as_program(self.then))
 
     def acts(self, step: Step, scores: torch.Tensor) -> bool:
@@ -189,8 +195,8 @@ class Schedule(Operator):
         """Return the operator as it is at a position."""
         positions, values = zip(*self.points, strict=True)
         value = float(np.interp(position, positions, values))
-        kind = type(getattr(self.then, self.parameter))
-        return dataclasses.replace(self.then, **{self.parameter: round(value) if kind is int else value})  # type: ignore[type-var]
+        is_float = self.then.declares_float(self.parameter)
+        return dataclasses.replace(self.then, **{self.parameter: value if is_float else round(value)})  # type: ignore[type-var]
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return what the operator makes of the row, as it is here."""

@@ -7,6 +7,7 @@ import math
 from abc import ABC
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 Allowed = Mapping[str, Any]
@@ -43,9 +44,18 @@ class Described(ABC):
         """Return the code that JSON has only a name of, by that name."""
         return NO_CODE
 
+    @classmethod
+    def declares_float(cls, name: str) -> bool:
+        """Whether a parameter is declared as a float, so that 1 and 1.0 are the same for it."""
+        return any(one.name == name and "float" in str(one.type).split(" | ") for one in fields(cls))  # type: ignore[arg-type]
+
     def described(self) -> dict[str, Any]:
         """Return the name and the parameters as plain JSON values."""
-        return {self.json_key: type(self).__name__, **plain(self.parameters())}
+        parameters = {
+            name: float(value) if isinstance(value, Real) and self.declares_float(name) else value
+            for name, value in self.parameters().items()
+        }
+        return {self.json_key: type(self).__name__, **plain(parameters)}
 
     @property
     def is_known(self) -> bool:
@@ -95,10 +105,14 @@ def plain(value: Any) -> Any:
         return {str(key): plain(value[key]) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise TypeError(f"{value} cannot be written as JSON")
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if value is None or isinstance(value, (str, bool)):
         return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        if not math.isfinite(value):
+            raise TypeError(f"{value} cannot be written as JSON")
+        return float(value)
     raise TypeError(f"{value!r} cannot be written as JSON: it is no number, text, list, or named part")
 
 
@@ -138,5 +152,5 @@ def _read_one(
     parameters = {key: read(one, kinds, allow) for key, one in value.items() if key != word}
     try:
         return found.from_parameters(parameters, allow)
-    except (AttributeError, TypeError) as error:
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"{word} {name!r} cannot be read: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -89,7 +90,13 @@ class Bias(Operator):
 
     def __post_init__(self) -> None:
         # JSON turns integer keys into text, and a frozen operator must not change with its argument.
-        object.__setattr__(self, "nats", {int(key): float(value) for key, value in self.nats.items()})
+        nats = {int(key): float(value) for key, value in self.nats.items()}
+        wrong = [value for value in nats.values() if not math.isfinite(value)]
+        if wrong:
+            raise ValueError(
+                f"nats has {wrong[0]}, but must have finite numbers: Ban and Only exclude tokens"
+            )
+        object.__setattr__(self, "nats", nats)
 
     def __hash__(self) -> int:
         """Hash by the pairs, since a mapping has no hash of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -29,6 +29,17 @@ def check_choice(name: str, value: Any, accepted: Iterable[str]) -> None:
     words = list(accepted)
     if value not in words:
         raise ValueError(f"{name} is {value!r}, but must be one of {', '.join(map(repr, words))}")
+
+
+def checked_ids(name: str, value: Any) -> tuple[int, ...]:
+    """Return token ids as a tuple; refuse what is no list of whole numbers from 0 up."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} is {value!r}, but must be a list of token ids")
+    ids = list(value)
+    wrong = [one for one in ids if not is_whole(one) or one < 0]
+    if wrong:
+        raise ValueError(f"{name} has {wrong[0]!r}, but must have token ids: whole numbers from 0 up")
+    return tuple(int(one) for one in ids)
 
 
 def check_seed(seed: Any) -> None:

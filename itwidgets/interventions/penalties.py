@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from itwidgets.interventions.operators import Operator
-from itwidgets.interventions.parameters import check_number, check_whole
+from itwidgets.interventions.parameters import check_number, check_whole, checked_ids
 from itwidgets.interventions.step import Step
 from itwidgets.interventions.supports import Ban
 
@@ -181,7 +181,7 @@ class DRY(Operator):
         check_number("nats", self.nats, lambda nats: 0 <= nats < math.inf, "at least 0")
         check_number("base", self.base, lambda base: 1 <= base < math.inf, "at least 1")
         check_whole("allowed_length", self.allowed_length, least=1)
-        object.__setattr__(self, "breakers", tuple(int(i) for i in self.breakers))
+        object.__setattr__(self, "breakers", checked_ids("breakers", self.breakers))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with what prolongs repetitions penalised."""
@@ -228,7 +228,7 @@ class MinNewTokens(Operator):
 
     def __post_init__(self) -> None:
         check_whole("count", self.count, least=0)
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row without the end, or the row."""

@@ -15,7 +15,7 @@ import torch
 
 from itwidgets.information import entropy, log_probabilities, varentropy
 from itwidgets.interventions.described import Described, registered
-from itwidgets.interventions.parameters import check_choice, check_number, check_whole
+from itwidgets.interventions.parameters import check_choice, check_number, check_whole, checked_ids
 from itwidgets.interventions.step import Step
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
@@ -109,6 +109,11 @@ class Compare(Predicate):
         found = self._found(step, scores)
         return found is not None and _COMPARISONS[self.comparison](found, self.value)
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it can be asked of a token of the past, whose row of scores is gone."""
+        return self.of == "previous" or (self.of == "p" and self.measure in ("entropy", "varentropy"))
+
     def _found(self, step: Step, scores: torch.Tensor | None) -> float | None:
         if self.of == "previous":
             values = step.figures(self.measure)
@@ -177,7 +182,7 @@ class LastToken(Predicate):
     token_ids: Sequence[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
 
     def __call__(self, step: Step, scores: torch.Tensor | None) -> bool:
         """Whether it is one of them."""

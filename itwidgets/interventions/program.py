@@ -57,6 +57,9 @@ class Program:
     operators: tuple[Operator, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "operators", tuple(self.operators))
+        for one in self.operators:
+            _require_operator(one)
         if len(self.operators) > MOST_OPERATORS:
             raise ValueError(
                 f"{len(self.operators)} operators were given, but a program has at most {MOST_OPERATORS}: "
@@ -122,8 +125,21 @@ class Program:
 
     @property
     def code(self) -> Allowed:
-        """The code that JSON has only names of, by those names: what reads it again must allow it."""
-        return {name: code for part in parts(self) for name, code in part.code().items()}
+        """The code that JSON has only names of, by those names: what reads it again must allow it.
+
+        Raises
+        ------
+        ValueError
+            When one name stands for two things: what is read again would be another program.
+        """
+        found: dict[str, Any] = {}
+        for part in parts(self):
+            for name, code in part.code().items():
+                if found.setdefault(name, code) is not code:
+                    raise ValueError(
+                        f"the name {name!r} stands for two things in the program: give them names"
+                    )
+        return found
 
     @property
     def foreign(self) -> list[Described]:
@@ -155,7 +171,7 @@ class Program:
             Code that the text may name, by the name it has there: functions, processors and sources of
             scores. Nothing is ever imported because a text says so.
         """
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_refuse)
         if not isinstance(data, Mapping) or data.get("version") != JSON_VERSION:
             raise ValueError(f"the text is no program of version {JSON_VERSION}: {text[:60]!r}")
         return cls.from_described(data, allow)
@@ -167,6 +183,15 @@ class Program:
         if not isinstance(entries, list):
             raise ValueError(f"operators is {entries!r}, but must be a list")
         return cls(tuple(_operator(entry, allow) for entry in entries))
+
+
+def _require_operator(value: object) -> None:
+    if not isinstance(value, Operator):
+        raise TypeError(f"{value!r} was given, but a program is made of operators")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def as_program(value: object) -> Program:

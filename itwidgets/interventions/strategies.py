@@ -291,6 +291,10 @@ def _spelling(vocabulary: Vocabulary, words: Iterable[str]) -> list[int]:
     """Tokens that spell one of some words, with or without a space before it, in all cases."""
     if isinstance(words, str):
         raise TypeError(f"words is {words!r}, but must be a list of words")
+    given: list[object] = list(words)
+    if not all(isinstance(word, str) for word in given):
+        raise TypeError(f"words is {given!r}, but must be a list of words")
+    words = [str(word) for word in given]
     wanted = {word.strip().casefold(): word for word in words}
     if not wanted or "" in wanted:
         raise ValueError(f"words is {list(wanted.values())!r}, but must be words of at least one character")

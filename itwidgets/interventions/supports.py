@@ -13,7 +13,7 @@ from typing import Self
 import torch
 
 from itwidgets.interventions.operators import Operator, excluding, ids_in_row
-from itwidgets.interventions.parameters import check_whole
+from itwidgets.interventions.parameters import check_whole, checked_ids
 from itwidgets.interventions.step import Step, Vocabulary
 
 
@@ -35,7 +35,7 @@ class Ban(Operator):
     token_ids: Sequence[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row without the banned tokens."""
@@ -67,7 +67,7 @@ class Only(Operator):
     token_ids: Sequence[int]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
         _require_tokens(self.token_ids)
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
@@ -134,7 +134,7 @@ class ForceText(Operator):
     start: int = 0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
         _require_tokens(self.token_ids)
         check_whole("start", self.start, least=0)
 

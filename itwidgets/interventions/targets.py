@@ -13,7 +13,7 @@ from itwidgets.information.kernel import float64
 from itwidgets.information.temperature import temperature_for_entropy
 from itwidgets.interventions.exponential import in_kind_of, part_of_the_way
 from itwidgets.interventions.operators import excluding, ids_in_row
-from itwidgets.interventions.parameters import check_number, check_whole
+from itwidgets.interventions.parameters import check_number, check_whole, checked_ids
 from itwidgets.interventions.projection import LN2, MeanTarget, Target, projected
 from itwidgets.interventions.step import Step
 
@@ -82,7 +82,7 @@ class Mass(MassTarget):
     probability: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "token_ids", tuple(int(i) for i in self.token_ids))
+        object.__setattr__(self, "token_ids", checked_ids("token_ids", self.token_ids))
         if not self.token_ids:
             raise ValueError("token_ids is empty, but must name at least one token")
         check_number("probability", self.probability, lambda a: 0 <= a <= 1, "between 0 and 1")

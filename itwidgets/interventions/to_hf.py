@@ -218,11 +218,12 @@ class ProgramProcessor:
             position=len(text) - place.prompt_length,
             token_ids=text,
             prompt_length=place.prompt_length,
-            scores=row,
+            # Copies, as in decoding: no operator can rewrite what is recorded as p.
+            scores=row.clone(),
             vocabulary=self._vocabulary,
             past={} if place.past is None else Past(place.past),
         )
-        return _Place(place.prompt_length, place.past, row, self._program(step, row))
+        return _Place(place.prompt_length, place.past, row, self._program(step, row.clone()))
 
     def _without_padding(self, token_ids: list[int]) -> tuple[int, ...]:
         start = 0

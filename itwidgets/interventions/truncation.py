@@ -15,7 +15,7 @@ import torch
 from itwidgets.information import log_probabilities
 from itwidgets.information.kernel import moments
 from itwidgets.interventions.operators import excluding
-from itwidgets.interventions.parameters import check_number, check_seed
+from itwidgets.interventions.parameters import check_number, check_seed, checked_ids
 from itwidgets.interventions.samplers import SamplerStage
 from itwidgets.interventions.step import Step
 
@@ -232,7 +232,7 @@ class XTC(SamplerStage):
         check_number("threshold", self.threshold, lambda t: 0 < t <= 1, "above 0 and at most 1")
         check_number("probability", self.probability, lambda p: 0 <= p <= 1, "between 0 and 1")
         check_seed(self.seed)
-        object.__setattr__(self, "protected", tuple(int(i) for i in self.protected))
+        object.__setattr__(self, "protected", checked_ids("protected", self.protected))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row without its top choices, or the row."""

@@ -87,8 +87,18 @@ def _program(content: Any, allow: Allowed) -> Program | str:
     text = json.dumps(_checked_program(content), sort_keys=True, separators=(",", ":"))
     try:
         return Program.from_json(text, allow=allow)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        # Of another release, perhaps, or with code that is not allowed: its rows can be shown all the same.
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):
+        # Of another release, perhaps, with code that is not allowed, or for a device that is not here: its
+        # rows can be shown all the same.
         return text
 
 

@@ -24,6 +24,8 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 _HEIGHT = "320px"
 _MARGIN = {"top": 20, "bottom": 80, "left": 60, "right": 20}
+_UNITS = {"bits", "bits2", "nats"}
+
 _ROOM = 1.25
 """Of the highest line: how far the scale goes, so that the legend stands above all of them."""
 
@@ -105,6 +107,8 @@ def text_figure(
     >>> figure.marks[0].labels
     ['surprisal_bits']
     """
+    if isinstance(columns, str):
+        raise TypeError(f"columns is {columns!r}, but must be a list of names")
     if not 1 <= len(columns) <= len(COLOURS):
         raise ValueError(f"{len(columns)} columns were given, but 1 to {len(COLOURS)} are drawn")
     unknown = [name for name in columns if name not in frame.columns]
@@ -184,6 +188,6 @@ def _figure(marks: Sequence[Any], axes: Sequence[Any]) -> bqplot.Figure:
 
 
 def _common_unit(columns: Sequence[str]) -> str:
-    """Return the unit that the names of columns end in, if it is the same for all."""
-    units = {name.rpartition("_")[2] for name in columns if "_" in name}
-    return units.pop() if len(units) == 1 else ""
+    """Return the unit that the names of all columns end in, if it is the same for all."""
+    units = {name.rpartition("_")[2] for name in columns}
+    return units.pop() if len(units) == 1 and units <= _UNITS else ""

@@ -103,13 +103,6 @@ def test_until_does_not_act_again() -> None:
     assert torch.equal(until(before, sharp), BAN.last_row(before, sharp))
 
 
-def test_until_does_not_ask_what_was_never_recorded() -> None:
-    until = Until(Compare("entropy", "<", 1.0, of="current"), BAN)
-    assert torch.equal(until(_step(0), ROW), BAN.last_row(_step(0), ROW))
-    with pytest.raises(ValueError, match="cannot be asked of a token of the past"):
-        until(_step(1), ROW)
-
-
 def test_when_has_another_branch() -> None:
     when = When(PositionIn(2), HOT, otherwise=BAN)
     assert torch.equal(when(_step(1), ROW), BAN.last_row(_step(1), ROW))

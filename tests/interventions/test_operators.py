@@ -59,7 +59,7 @@ def test_operators_do_not_change_with_their_arguments() -> None:
     assert len({bias, Bias({1: 2.0}), ban, Temperature(1.0)}) == 3
 
 
-@pytest.mark.parametrize(("operator", "wrong"), [(Bias({20: 1.0}), 20), (Ban([3, -1]), -1)])
+@pytest.mark.parametrize(("operator", "wrong"), [(Bias({20: 1.0}), 20), (Ban([3, 21]), 21)])
 def test_ids_outside_the_vocabulary_are_refused(operator: Operator, wrong: int) -> None:
     with pytest.raises(ValueError, match=rf"token id {wrong} is not in the vocabulary: ids from 0 to 19"):
         operator(STEP, ROW)

@@ -40,8 +40,8 @@ class Stage:
         The operator; ``operator.stage`` says whether it made `q` or `s`.
     log_probs
         Natural log-probabilities after it, float64, shape ``[V]``. Those of the token that came, less those
-        of the stage before, are its part of the realised cost: over the interventions they add up to the
-        token's ``cost``.
+        of the stage before, are its part of the realised cost: up to and with the last intervention they
+        add up to the token's ``cost``.
     kl_bits
         ``KL(after || before)``. Does not add up over stages.
     entropy_change_bits
