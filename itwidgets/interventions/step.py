@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 import torch
+
+_Value = TypeVar("_Value")
 
 
 class Vocabulary(Protocol):
@@ -25,6 +28,28 @@ class Vocabulary(Protocol):
     def token_ids(self, tokens: int | str | Sequence[int]) -> list[int]:
         """Return the tokens of a text that goes on from another, or ids as they are."""
         ...
+
+
+class _Columns(Mapping[str, _Value]):
+    """What is read of each column of a table, once, when it is first asked for."""
+
+    def __init__(
+        self, table: Mapping[str, Sequence[float]], read: Callable[[Sequence[float]], _Value]
+    ) -> None:
+        self._table = table
+        self._read = read
+        self._known: dict[str, _Value] = {}
+
+    def __getitem__(self, name: str) -> _Value:
+        if name not in self._known:
+            self._known[name] = self._read(self._table[name])
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
 
 
 @dataclass(frozen=True)
@@ -107,6 +132,11 @@ class Step:
             position=self.position - len(self.new_ids) + index,
             token_ids=self.token_ids[:count],
             scores=None,
-            past={name: values[:index] for name, values in self.past.items()},
-            came={name: float(values[index]) for name, values in self.past.items()},
+            past=_Columns(self._columns, lambda values: values[:index]),
+            came=_Columns(self._columns, lambda values: float(values[index])),
         )
+
+    @cached_property
+    def _columns(self) -> Mapping[str, Sequence[float]]:
+        # Conditions on the past make a step of each token before, and some mappings a new list at each look.
+        return _Columns(self.past, lambda values: values)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter, UserDict
+from collections.abc import Sequence
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from itwidgets.interventions import Step
+from itwidgets.interventions import Compare, LastToken, Predicate, Step
 
 PAST = {"surprisal": [1.0, 2.0, 3.0], "entropy": [0.5, 0.25, 0.125]}
 STEP = Step(3, [8, 9, 1, 2, 3], 2, scores=torch.zeros(4), past=PAST)
@@ -46,6 +49,38 @@ def test_a_step_of_the_past_has_what_was_known_then_and_what_came() -> None:
     assert before.scores is None
     assert before.past == {"surprisal": [1.0], "entropy": [0.5]}
     assert before.came == {"surprisal": 2.0, "entropy": 0.25}
+
+
+class _Counted(UserDict[str, Sequence[float]]):
+    """Figures that count how often each was looked up."""
+
+    def __init__(self, figures: dict[str, Sequence[float]]) -> None:
+        self.looks: Counter[str] = Counter()
+        super().__init__(figures)
+
+    def __getitem__(self, name: str) -> Sequence[float]:
+        self.looks[name] += 1
+        return super().__getitem__(name)
+
+
+@pytest.mark.parametrize(
+    ("predicate", "looks"),
+    [
+        (LastToken([4]), {}),
+        (Compare("entropy", ">", 9), {"entropy": 1}),
+        (
+            Compare("surprisal", ">", 9, of="previous") | Compare("entropy", ">", 9),
+            {"entropy": 1, "surprisal": 1},
+        ),
+    ],
+    ids=str,
+)
+def test_a_look_at_all_the_past_reads_each_figure_that_it_asks_for_once(
+    predicate: Predicate, looks: dict[str, int]
+) -> None:
+    past = _Counted(dict(PAST))
+    assert not predicate.has_held(Step(3, [8, 9, 1, 2, 3], 2, past=past))
+    assert past.looks == looks
 
 
 @given(st.integers(0, 3), st.integers(0, 5), st.data())
