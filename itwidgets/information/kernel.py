@@ -138,8 +138,9 @@ def expectation(log_p: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 def moments(scores: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Log-normaliser, entropy and varentropy of rows of unnormalised scores, in nats, in one go.
 
-    Scores are shifted by their maximum, so that ``H = ln Z - E[d]`` loses no digits to large logits
-    (Shannon 1948; the varentropy is centred before it is squared).
+    Scores are shifted by their maximum, so that ``H = ln Z - E[d]`` loses no digits to large logits, nor,
+    with the peak's own weight left out of ``ln(1 + rest)``, to rows that are nearly certain (Shannon 1948;
+    the varentropy is centred before it is squared).
 
     Parameters
     ----------
@@ -147,14 +148,15 @@ def moments(scores: Array) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         Shape ``[..., V]``; logits and log-probabilities give the same entropy.
     """
     rows = float64(scores)
-    peak = rows.amax(-1, keepdim=True)
+    peak = rows.max(-1, keepdim=True)
     # exp(-1e4) is 0, so excluded tokens add exactly nothing where -inf would add NaN.
-    shifted = (rows - peak).clamp_(min=-1e4)
+    shifted = (rows - peak.values).clamp_(min=-1e4)
     weights = shifted.exp()
+    log_total = weights.scatter(-1, peak.indices, 0).sum(-1).log1p()
     total = weights.sum(-1)
     mean = (weights * shifted).sum(-1) / total
     spread = (weights * (shifted - mean[..., None]).square_()).sum(-1) / total
-    return peak[..., 0] + total.log(), total.log() - mean, spread
+    return peak.values[..., 0] + log_total, log_total - mean, spread
 
 
 def relative_entropy(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:

@@ -20,10 +20,16 @@ from itwidgets.information.kernel import (
     unit,
 )
 
+_NEARLY_CERTAIN = -0.1
+"""Log-probabilities above it lose digits as a difference from ``logsumexp``."""
+
 
 @in_kind
 def log_probabilities(logits: Array) -> torch.Tensor:
     """Natural log-probabilities of rows of scores, ``logits - logsumexp(logits)`` in float64.
+
+    That of a token that is nearly certain keeps its digits: it is ``ln(1 - rest)``, with the probability of
+    all others.
 
     Parameters
     ----------
@@ -40,7 +46,13 @@ def log_probabilities(logits: Array) -> torch.Tensor:
     >>> log_probabilities(torch.tensor([0.0, 0.0])).exp()
     tensor([0.5000, 0.5000], dtype=torch.float64)
     """
-    return torch.log_softmax(float64(logits), dim=-1)
+    log_p = float64(logits).log_softmax(-1)
+    peak = log_p.max(-1, keepdim=True)
+    certain = peak.values > _NEARLY_CERTAIN
+    if not certain.any():
+        return log_p
+    rest = log_p.exp().scatter(-1, peak.indices, 0).sum(-1, keepdim=True)
+    return log_p.scatter(-1, peak.indices, torch.where(certain, torch.log1p(-rest), peak.values))
 
 
 @in_kind

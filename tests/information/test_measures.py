@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -36,9 +37,9 @@ ROWS: dict[str, Row] = {
 }
 
 
-def _exact(row: Row) -> tuple[mpmath.mpf, mpmath.mpf]:
+def _exact(row: Row, digits: int = 40) -> tuple[mpmath.mpf, mpmath.mpf]:
     """Entropy in bits and varentropy in bits² of unnormalised scores."""
-    with mpmath.workdps(40):
+    with mpmath.workdps(digits):
         weights = [mpmath.exp(mpmath.mpf(float(x))) for x in row if x > -INF]
         total = mpmath.fsum(weights)
         p = [w / total for w in weights]
@@ -64,6 +65,25 @@ def test_entropy_and_varentropy_agree_with_mpmath(name: str) -> None:
     assert float(information.varentropy(log_p)) == pytest.approx(
         float(expected_varentropy), rel=1e-11, abs=1e-14
     )
+
+
+@pytest.mark.parametrize("row", [[0, -20], [0, -30, -31], [5, 5 - 60, -INF], [0, -700]], ids=str)
+def test_nearly_certain_rows_lose_no_digits(row: list[float]) -> None:
+    log_p = log_probabilities(np.array(row, dtype=np.float64))
+    expected_entropy, expected_varentropy = _exact(np.array(row), digits=400)
+    with mpmath.workdps(400):
+        rest = mpmath.fsum(mpmath.exp(mpmath.mpf(x) - row[0]) for x in row[1:])
+        expected_surprisal = mpmath.log1p(rest) / mpmath.log(2)
+    exactly = functools.partial(pytest.approx, rel=1e-12, abs=0)
+    assert float(entropy(log_p)) == exactly(float(expected_entropy))
+    assert float(information.varentropy(log_p)) == exactly(float(expected_varentropy))
+    assert float(surprisal(log_p, np.array(0))) == exactly(float(expected_surprisal))
+
+
+def test_a_row_has_the_same_bits_beside_a_nearly_certain_one() -> None:
+    rows = np.array([[0.0, -20.0, -21.0], [0.3, -1.2, 0.1]])
+    together = log_probabilities(rows)
+    assert np.array_equal(together, np.stack([log_probabilities(row) for row in rows]))
 
 
 def test_a_large_vocabulary_loses_no_digits() -> None:
