@@ -41,6 +41,7 @@ def examples(text: str) -> list[str]:
     return [re.sub(r"\bsrc\.", "itwidgets.", block).replace(ANOTHER_MODEL, repr(NAME)) for block in blocks]
 
 
+@pytest.mark.timeout(1200)  # it loads the model four times and makes hundreds of tokens
 def test_every_example_runs(
     smollm: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
