@@ -21,6 +21,9 @@ from itwidgets.information.kernel import (
     unit,
 )
 
+_ROUNDING = 1e-5
+"""By how much probabilities that came in few digits may miss a sum."""
+
 
 class EntropyInterval(NamedTuple):
     """Bounds that an entropy surely lies between, each of shape ``[...]``."""
@@ -179,7 +182,8 @@ def certified_entropy_interval(
     Raises
     ------
     ValueError
-        If the vocabulary is smaller than the list, or the listed probabilities sum to more than 1.
+        If the vocabulary is smaller than the list, or the listed probabilities sum to more than 1 or to less
+        than they must where no other token is more probable than the least of them.
 
     Examples
     --------
@@ -191,11 +195,17 @@ def certified_entropy_interval(
     k = rows.shape[-1]
     check_whole("vocabulary_size", vocabulary_size, least=k)
     listed = rows.exp().sum(-1)
-    if (listed > 1 + 1e-5).any():
+    if (listed > 1 + _ROUNDING).any():
         raise ValueError(f"the listed probabilities sum to {float(listed.max())}, but must sum to at most 1")
     others = vocabulary_size - k
-    rest = (1 - listed).clamp_min(0) * (others > 0)
     least = rows.amin(-1).exp()
+    if (listed + others * least < 1 - _ROUNDING).any():
+        most = float((listed + others * least).min())
+        raise ValueError(
+            f"the listed probabilities and {others} others of at most the least of them sum to at most "
+            f"{most}, but all must sum to 1: list the most probable tokens"
+        )
+    rest = (1 - listed).clamp_min(0) * (others > 0)
     shares = torch.where(least > 0, (rest / least).floor(), 0.0)
     remainder = (rest - shares * least).clamp_min(0)
     head = expectation(rows, -rows)

@@ -68,7 +68,7 @@ def superlinear_surprisal(surprisals: Array, power: float = 1.25) -> torch.Tenso
     Raises
     ------
     ValueError
-        If the power is not above 1.
+        If the power is not above 1, or a surprisal is negative: most powers of it are no numbers.
 
     Examples
     --------
@@ -76,7 +76,10 @@ def superlinear_surprisal(surprisals: Array, power: float = 1.25) -> torch.Tenso
     10.0
     """
     check_number("power", power, lambda k: 1 < k < math.inf, "above 1")
-    return (float64(surprisals) ** float(power)).nansum(-1)
+    bits = float64(surprisals)
+    if (bits < 0).any():
+        raise ValueError(f"a surprisal is {float(bits[bits < 0][0])}, but must be at least 0")
+    return (bits ** float(power)).nansum(-1)
 
 
 @in_kind

@@ -102,6 +102,8 @@ def test_impossible_lists_are_refused() -> None:
         certified_entropy_interval(np.log([0.5, 0.5]), 1)
     with pytest.raises(ValueError, match=r"sum to 1\.2.*, but must sum to at most 1"):
         certified_entropy_interval(np.log([0.6, 0.6]), 9)
+    with pytest.raises(ValueError, match=r"and 2 others .* sum to at most 0\.9.*, but all must sum to 1"):
+        certified_entropy_interval(np.log([0.6, 0.1]), 4)
 
 
 def test_what_is_out_of_range_is_refused() -> None:

@@ -142,6 +142,8 @@ def test_what_is_out_of_range_is_refused() -> None:
     bits = torch.ones(3)
     with pytest.raises(ValueError, match="power is 1, but must be above 1"):
         information.superlinear_surprisal(bits, 1)
+    with pytest.raises(ValueError, match=r"a surprisal is -0\.5, but must be at least 0"):
+        information.superlinear_surprisal(torch.tensor([1.0, -0.5, torch.nan]))
     with pytest.raises(ValueError, match="window is 0, but must be a whole number of at least 1"):
         information.moving_mean(bits, 0)
     with pytest.raises(ValueError, match="penalty is inf, but must be a finite number"):
