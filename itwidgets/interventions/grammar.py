@@ -53,6 +53,10 @@ class Language(Operator):
         allowed = self._matchers.allowed(self, step.new_ids[self.start :], pieces, scores.shape[-1])
         return scores if allowed.all() else excluding(scores, torch.from_numpy(~allowed).to(scores.device))
 
+    def __reduce__(self) -> tuple[type[Language], tuple[Any, ...]]:
+        # What is known of texts is no part of it, and cannot be copied.
+        return type(self), tuple(self.parameters().values())
+
     def _compile(self, name: str, what: str) -> None:
         """Refuse what llguidance cannot read, as far as that can be said without a tokenizer."""
         import llguidance

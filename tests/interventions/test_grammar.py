@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -218,6 +220,20 @@ def test_what_was_read_is_no_part_of_an_operator() -> None:
     assert hash(operator) == hash(fresh)
     assert repr(operator) == repr(fresh) == "Regex(pattern='a+', start=0)"
     assert operator.described() == {"operator": "Regex", "pattern": "a+", "start": 0}
+
+
+def pickled(operator: Operator) -> Operator:
+    return cast("Operator", pickle.loads(pickle.dumps(operator)))  # noqa: S301 - bytes of this very test
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+@pytest.mark.parametrize("operator", [Regex("a+", start=1), JsonSchema(SCHEMA), Grammar(SUM)], ids=str)
+def test_copies_allow_the_same(operator: Operator, copied: Callable[[Operator], Operator]) -> None:
+    allowed(operator, [])
+    again = copied(operator)
+    assert again is not operator
+    assert again == operator
+    assert allowed(again, []) == allowed(operator, [])
 
 
 # ---------------------------------------------------------------- in sessions
