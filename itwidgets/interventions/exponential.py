@@ -27,7 +27,7 @@ _MOST_NATS = 30.0
 _NEARLY = 1e-9
 """How near to the goals means are where they can be met, whatever the rounding."""
 
-_FACTOR = 4.0
+_FACTOR = 2.0
 """How much the temperature grows or shrinks at once on the search for a bracket."""
 
 _MOST_FACTORS = 100

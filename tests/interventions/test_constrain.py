@@ -116,6 +116,18 @@ def test_a_mass_and_an_entropy_are_met_far_from_where_the_row_has_them() -> None
     assert max(map(abs, _errors(targets, _log_q(Constrain(targets), row)))) < 1e-9
 
 
+def test_a_path_that_bends_is_followed() -> None:
+    row = torch.tensor([1.68, 0.1, 0.72, -0.16, -3.47, -0.68], dtype=torch.float64)
+    numbers = row.new_tensor(
+        [[-2.03, -1.52, 1.14, 0.76, -1.18, -1.01], [-1.43, -1.1, 0.96, 1.05, 3.07, -0.14]]
+    )
+    log_q = log_probabilities(row / 0.375 - 1.08 * numbers[0] - 1.33 * numbers[1])
+    means = [(dict(enumerate(number.tolist())), float(number @ log_q.exp())) for number in numbers]
+    targets: list[Any] = [TargetMoment(*mean) for mean in means]
+    found = _log_q(Constrain([*targets, TargetEntropy(float(entropy(log_q)))]), row)
+    torch.testing.assert_close(found.exp(), log_q.exp(), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("target", ALL, ids=str)
 def test_one_target_alone_is_what_it_is_by_itself(target: Any) -> None:
     torch.testing.assert_close(_log_q(Constrain([target])), _log_q(target), rtol=0, atol=1e-10)
