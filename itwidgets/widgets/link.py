@@ -60,12 +60,16 @@ class Link:
         self._send_all()
 
     def _send_all(self) -> None:
-        # Changes first: a reply may speak of them.
-        if self._changed.is_set():
-            self._changed.clear()
-            self._guarded(self._send_changes)
-        while not self._replies.empty():
-            self._guarded(self._replies.get())
+        while True:
+            reply = None if self._replies.empty() else self._replies.get()
+            # Changes first: a reply may speak of them. Looked at after the reply was taken, since both may
+            # have come in between.
+            if self._changed.is_set():
+                self._changed.clear()
+                self._guarded(self._send_changes)
+            if reply is None:
+                return
+            self._guarded(reply)
 
     def _guarded(self, send: Callable[[], None]) -> None:
         try:

@@ -20,9 +20,13 @@ TIMEOUT_S = 60
 
 
 class RecordingComm(BaseComm):
-    """Hands every message to its page, in place of a socket."""
+    """Hands every message to its page, in place of a socket; keeps what is sent before there is one."""
 
-    page: FakePage | None = None
+    def __init__(self, *args: Any, **keys: Any) -> None:
+        self.page: FakePage | None = None
+        self._early: list[tuple[dict[str, Any], list[bytes]]] = []
+        self._lock = threading.Lock()
+        super().__init__(*args, **keys)
 
     def publish_msg(
         self,
@@ -32,8 +36,21 @@ class RecordingComm(BaseComm):
         buffers: list[bytes] | None = None,
         **keys: Any,
     ) -> None:
-        if self.page is not None and msg_type == "comm_msg" and data is not None:
-            self.page.hear(data, [bytes(buffer) for buffer in buffers or []])
+        if msg_type != "comm_msg" or data is None:
+            return
+        with self._lock:
+            message = data, [bytes(buffer) for buffer in buffers or []]
+            if self.page is None:
+                self._early.append(message)
+                return
+        self.page.hear(*message)
+
+    def attach(self, page: FakePage) -> None:
+        """Let a page hear, and first what was sent before it was there."""
+        with self._lock:
+            for message in self._early:
+                page.hear(*message)
+            self.page = page
 
 
 class FakePage:
@@ -51,7 +68,7 @@ class FakePage:
         self.deltas = 0
         self.updates: list[dict[str, Any]] = []
         self._news = threading.Condition()
-        viewer.comm.page = self
+        viewer.comm.attach(self)
 
     # ------------------------------------------------------------ what the kernel sends
 
