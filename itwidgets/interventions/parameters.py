@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral, Real
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Any
+
+from itwidgets.information.kernel import check_number, check_whole
+
+__all__ = ["check_choice", "check_number", "check_seed", "check_whole", "checked_ids", "is_whole"]
 
 
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number, of Python or of numpy; truth values are not."""
     return not isinstance(value, bool) and isinstance(value, Integral)
-
-
-def check_whole(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is not a whole number of at least ``least``."""
-    if not is_whole(value) or value < least:
-        raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
-
-
-def check_number(name: str, value: Any, holds: Callable[[Any], bool], accepted: str) -> None:
-    """Refuse what is not a number for which ``holds`` is true; truth values are not numbers here."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not holds(value):
-        raise ValueError(f"{name} is {value!r}, but must be {accepted}")
 
 
 def check_choice(name: str, value: Any, accepted: Iterable[str]) -> None:
