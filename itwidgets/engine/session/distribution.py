@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,15 +39,19 @@ class Distribution:
     vocabulary
         Finds tokens by their text.
     stages
-        What each operator of a program makes of it, in order.
+        Finds what each operator of a program makes of it, in order: when that is first asked for, since it
+        takes longer than all else.
     """
 
     def __init__(
-        self, log_probs: npt.NDArray[np.float64], vocabulary: Vocabulary, stages: Iterable[Stage] = ()
+        self,
+        log_probs: npt.NDArray[np.float64],
+        vocabulary: Vocabulary,
+        stages: Callable[[], Iterable[Stage]] = tuple,
     ) -> None:
         self.log_probs = log_probs
         self.vocabulary = vocabulary
-        self.stages = Stages(stages)
+        self._find_stages = stages
 
     def __len__(self) -> int:
         return len(self.log_probs)
@@ -55,6 +59,15 @@ class Distribution:
     def __repr__(self) -> str:
         best = ", ".join(f"{a.text!r} {a.probability:.3f}" for a in self.top(3))
         return f"Distribution({best}, ...; entropy {self.entropy:.2f} bits over {len(self)} tokens)"
+
+    def with_stages(self, stages: Callable[[], Iterable[Stage]]) -> Distribution:
+        """Return the same distribution with stages that are found when they are asked for."""
+        return Distribution(self.log_probs, self.vocabulary, stages)
+
+    @cached_property
+    def stages(self) -> Stages:
+        """What each operator of the program makes of it, in order; none where there is no program."""
+        return Stages(self._find_stages())
 
     @cached_property
     def order(self) -> npt.NDArray[np.int64]:

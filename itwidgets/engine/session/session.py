@@ -215,8 +215,11 @@ class Session(GrowingTree):
         >>> round(session.distribution(0).entropy, 2)
         2.14
         """
-        chosen = self.program_at(position) if program is None else Program() >> program
-        return self.read_distribution(self.parent_of(position), chosen).wait()
+        row = self.parent_of(position)
+        if program is not None:
+            return self.read_distribution(row, Program() >> program).wait()
+        found, drawn_by = self.read_distribution(row).wait(), self.program_at(position)
+        return found.with_stages(lambda: self.read_distribution(row, drawn_by).wait().stages)
 
     def distribution_after(self, row: int) -> Distribution:
         """`p` of the token that follows a row of the tree."""
@@ -232,10 +235,8 @@ class Session(GrowingTree):
         def body(job: Job[Distribution]) -> Steps[Distribution]:
             scores = yield from self._branching.writer.scores(row)
             log_probs = log_probabilities(scores).cpu().numpy()
-            if program is None:
-                return Distribution(log_probs, vocabulary)
-            stages = stages_of(scores, step_at(self.tree, row), program, vocabulary)
-            return Distribution(log_probs, vocabulary, stages)
+            made = () if program is None else stages_of(scores, step_at(self.tree, row), program, vocabulary)
+            return Distribution(log_probs, vocabulary, lambda: made)
 
         lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
         return self._submit(lane, Job("distribution", body))
