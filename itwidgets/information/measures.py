@@ -49,7 +49,8 @@ def log_probabilities(logits: Array) -> torch.Tensor:
     log_p = float64(logits).log_softmax(-1)
     peak = log_p.max(-1, keepdim=True)
     certain = peak.values > _NEARLY_CERTAIN
-    if not certain.any():
+    # A shortcut for the processor: to ask another device would wait for it.
+    if certain.is_cpu and not certain.any():
         return log_p
     rest = log_p.exp().scatter(-1, peak.indices, 0).sum(-1, keepdim=True)
     return log_p.scatter(-1, peak.indices, torch.where(certain, torch.log1p(-rest), peak.values))
