@@ -64,6 +64,7 @@ from itwidgets.information.measures import (
 )
 from itwidgets.information.partition import PartitionEntropy, partition_entropy
 from itwidgets.information.registry import Measure, register_measure, registered_measures, unregister_measure
+from itwidgets.information.row_measures import RowMeasure, row_measures
 from itwidgets.information.rows import RowStatistics, best, row_statistics
 from itwidgets.information.samples import (
     EnsembleInformation,
@@ -88,6 +89,7 @@ from itwidgets.information.shape import (
     fisher_rao_to_uniform,
     hill_number,
     information_skewness,
+    min_entropy,
     normalised_entropy,
     redundancy,
     renyi_entropy,
@@ -132,6 +134,7 @@ __all__ = [
     "Estimate",
     "Measure",
     "PartitionEntropy",
+    "RowMeasure",
     "RowStatistics",
     "SemanticEntropy",
     "WordBoundaries",
@@ -186,6 +189,7 @@ __all__ = [
     "maximum_surprisal",
     "mean_estimate",
     "miller_madow_entropy",
+    "min_entropy",
     "min_p_size",
     "moving_mean",
     "normalised_entropy",
@@ -211,6 +215,7 @@ __all__ = [
     "regret",
     "renyi_divergence",
     "renyi_entropy",
+    "row_measures",
     "row_statistics",
     "sampled_kl",
     "self_certainty",

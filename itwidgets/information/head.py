@@ -20,6 +20,7 @@ from itwidgets.information.kernel import (
     like,
     unit,
 )
+from itwidgets.information.row_measures import row_measure
 
 _ROUNDING = 1e-5
 """By how much probabilities that came in few digits may miss a sum."""
@@ -32,6 +33,7 @@ class EntropyInterval(NamedTuple):
     upper: Array
 
 
+@row_measure
 @in_kind
 def top_probability(log_p: Array) -> torch.Tensor:
     """Probability of the most probable token.
@@ -44,6 +46,7 @@ def top_probability(log_p: Array) -> torch.Tensor:
     return float64(log_p).amax(-1).exp()
 
 
+@row_measure
 @in_kind
 def top_margin(log_p: Array) -> torch.Tensor:
     """Difference of the two greatest probabilities, ``p1 - p2``; 0 where they tie.
@@ -57,6 +60,7 @@ def top_margin(log_p: Array) -> torch.Tensor:
     return first.exp() * -torch.expm1(second - first)
 
 
+@row_measure
 @in_kind
 def log_odds_margin(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Log-odds of the most probable token against the second, ``log(p1 / p2)``.
@@ -72,6 +76,7 @@ def log_odds_margin(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     return (first - second) / unit(base)
 
 
+@row_measure
 @in_kind
 def head_mass(log_p: Array, k: int) -> torch.Tensor:
     """Probability of the `k` most probable tokens together.
@@ -91,6 +96,7 @@ def head_mass(log_p: Array, k: int) -> torch.Tensor:
     return rows.topk(min(k, rows.shape[-1])).values.exp().sum(-1)
 
 
+@row_measure
 @in_kind
 def tail_mass(log_p: Array, k: int) -> torch.Tensor:
     """Probability of all but the `k` most probable tokens, summed there: a tiny tail keeps its digits.
@@ -111,6 +117,7 @@ def tail_mass(log_p: Array, k: int) -> torch.Tensor:
     return rows.scatter(-1, head, -torch.inf).exp().sum(-1)
 
 
+@row_measure
 @in_kind
 def nucleus_size(log_p: Array, mass: float) -> torch.Tensor:
     """Size of the nucleus: the fewest tokens that hold at least ``mass`` (Holtzman et al. 2020).
@@ -138,6 +145,7 @@ def nucleus_size(log_p: Array, mass: float) -> torch.Tensor:
     return (tails > 1 - mass).sum(-1).clamp_min(1)
 
 
+@row_measure
 @in_kind
 def min_p_size(log_p: Array, min_p: float) -> torch.Tensor:
     """How many tokens are at least ``min_p`` times as probable as the best one (Nguyen et al. 2024).

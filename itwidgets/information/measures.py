@@ -19,6 +19,7 @@ from itwidgets.information.kernel import (
     relative_entropy,
     unit,
 )
+from itwidgets.information.row_measures import row_measure
 
 _NEARLY_CERTAIN = -0.1
 """Log-probabilities above it lose digits as a difference from ``logsumexp``."""
@@ -56,6 +57,7 @@ def log_probabilities(logits: Array) -> torch.Tensor:
     return log_p.scatter(-1, peak.indices, torch.where(certain, torch.log1p(-rest), peak.values))
 
 
+@row_measure
 @in_kind
 def entropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Shannon entropy ``H(p) = -sum p log p`` (Shannon 1948).
@@ -80,6 +82,7 @@ def entropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     return moments(log_p)[1] / unit(base)
 
 
+@row_measure
 @in_kind
 def varentropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Variance of the surprisal, ``V = sum p (log p + H)**2``, in squared units of ``base``.

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from itwidgets.information.kernel import check_number
+from itwidgets.information.names import COLUMN_NAMES
 
 MeasureFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes natural log-probabilities ``[..., V]`` and token ids ``[...]``; gives numbers of shape ``[...]``."""
@@ -42,6 +43,31 @@ class Measure:
     label: str
     limit: float
 
+    def of(self, log_p: torch.Tensor, token_ids: torch.Tensor) -> list[float]:
+        """Return its numbers for tokens, one for each.
+
+        Parameters
+        ----------
+        log_p
+            Natural log-probabilities, ``[n, V]``; not written to.
+        token_ids
+            Shape ``[n]``.
+
+        Raises
+        ------
+        ValueError
+            When the function gives other than one number a token; the sentence names the measure.
+        """
+        # A copy: what a user's function writes into it must not reach the next one.
+        found = torch.as_tensor(self.function(log_p.clone(), token_ids))
+        if found.shape != token_ids.shape:
+            raise ValueError(
+                f"the measure {self.name!r} gave numbers of shape {tuple(found.shape)} for {len(token_ids)} "
+                f"tokens, but must give {tuple(token_ids.shape)}: one for each"
+            )
+        values: list[float] = found.double().tolist()
+        return values
+
 
 _lock = threading.Lock()
 # Replaced as a whole and never changed, so that reading needs no lock.
@@ -58,7 +84,7 @@ def register_measure(
     Parameters
     ----------
     name
-        An identifier that no registered measure has.
+        An identifier that no registered measure has, and no column that every token table has.
     function
         Called with natural log-probabilities ``[..., V]``, a float64 tensor, and token ids ``[...]``; gives
         numbers of shape ``[...]``.
@@ -130,6 +156,10 @@ def registered_measures() -> Mapping[str, Measure]:
 def _check(name: Any, function: Any, unit: Any, label: Any, limit: Any) -> None:
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"the name of the measure is {name!r}, but must be an identifier, as my_measure is")
+    if name in COLUMN_NAMES:
+        raise ValueError(
+            f"the measure {name!r} has the name of a column that every tree has: choose another name"
+        )
     if not callable(function):
         raise TypeError(
             f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"

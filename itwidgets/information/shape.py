@@ -21,8 +21,10 @@ from itwidgets.information.kernel import (
     relative_entropy,
     unit,
 )
+from itwidgets.information.row_measures import row_measure
 
 
+@row_measure
 @in_kind
 def renyi_entropy(log_p: Array, alpha: float, *, base: float = 2.0) -> torch.Tensor:
     """Rényi entropy ``H_a(p) = log(sum p**a) / (1 - a)`` (Rényi 1961).
@@ -53,6 +55,20 @@ def renyi_entropy(log_p: Array, alpha: float, *, base: float = 2.0) -> torch.Ten
     return _renyi(float64(log_p), alpha) / unit(base)
 
 
+@row_measure
+@in_kind
+def min_entropy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
+    """Min-entropy ``-log max p``, the Rényi entropy of order infinity: the surprisal of the best token.
+
+    Examples
+    --------
+    >>> float(min_entropy(torch.tensor([0.25, 0.5, 0.25]).double().log()))
+    1.0
+    """
+    return _renyi(float64(log_p), math.inf) / unit(base)
+
+
+@row_measure
 @in_kind
 def tsallis_entropy(log_p: Array, alpha: float) -> torch.Tensor:
     """Tsallis entropy ``S_a(p) = (1 - sum p**a) / (a - 1)``, without a unit (Tsallis 1988).
@@ -73,6 +89,7 @@ def tsallis_entropy(log_p: Array, alpha: float) -> torch.Tensor:
     return _power_excess(rows, alpha) / (1 - alpha) + 0.0
 
 
+@row_measure
 @in_kind
 def hill_number(log_p: Array, alpha: float) -> torch.Tensor:
     """Effective number of tokens of order `a`, ``exp(H_a)`` in nats (Hill 1973).
@@ -88,6 +105,7 @@ def hill_number(log_p: Array, alpha: float) -> torch.Tensor:
     return _renyi(float64(log_p), alpha).exp()
 
 
+@row_measure
 @in_kind
 def effective_choices(log_p: Array) -> torch.Tensor:
     """Local perplexity, ``exp(H)`` in nats: how many equally likely tokens have the same entropy.
@@ -100,6 +118,7 @@ def effective_choices(log_p: Array) -> torch.Tensor:
     return moments(log_p)[1].exp()
 
 
+@row_measure
 @in_kind
 def normalised_entropy(log_p: Array) -> torch.Tensor:
     """Entropy over its maximum on the same support, ``H / log |{p > 0}|``: 1 is uniform.
@@ -115,6 +134,7 @@ def normalised_entropy(log_p: Array) -> torch.Tensor:
     return torch.where(most > 0, moments(log_p)[1] / most, 0.0)
 
 
+@row_measure
 @in_kind
 def redundancy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Distance of the entropy from its maximum, ``log V - H(p) = KL(p || uniform)`` (Shannon 1948).
@@ -130,6 +150,7 @@ def redundancy(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     return relative_entropy(rows, _uniform(rows)) / unit(base)
 
 
+@row_measure
 @in_kind
 def self_certainty(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     """Divergence of the uniform distribution, ``KL(uniform || p) = -log V - mean(log p)`` (Kang et al. 2025).
@@ -145,6 +166,7 @@ def self_certainty(log_p: Array, *, base: float = 2.0) -> torch.Tensor:
     return relative_entropy(_uniform(rows), rows) / unit(base)
 
 
+@row_measure
 @in_kind
 def fisher_rao_to_uniform(log_p: Array) -> torch.Tensor:
     """Fisher-Rao distance to the uniform distribution, ``(2 / pi) arccos sum sqrt(p / V)``.
@@ -162,6 +184,7 @@ def fisher_rao_to_uniform(log_p: Array) -> torch.Tensor:
     return 4 / math.pi * (chord / 2).asin()
 
 
+@row_measure
 @in_kind
 def information_skewness(log_p: Array) -> torch.Tensor:
     """Skewness of the surprisal, ``E[(I - H)**3] / V**1.5``, without a unit.
@@ -183,6 +206,7 @@ def information_skewness(log_p: Array) -> torch.Tensor:
     return (weights * (centred / deviation) ** 3).sum(-1)
 
 
+@row_measure
 @in_kind
 def spike_entropy(log_p: Array, modulus: float) -> torch.Tensor:
     """Spike entropy ``S(p, z) = sum p / (1 + z p)`` (Kirchenbauer et al. 2023).

@@ -26,6 +26,7 @@ def _ids(rows: Any) -> npt.NDArray[np.int64]:
 # Functions of rows of log-probabilities, one number a row.
 OF_ROWS: dict[str, Callable[[Any], Any]] = {
     "renyi_entropy": lambda rows: info.renyi_entropy(rows, 2),
+    "min_entropy": info.min_entropy,
     "tsallis_entropy": lambda rows: info.tsallis_entropy(rows, 2),
     "hill_number": lambda rows: info.hill_number(rows, 0),
     "effective_choices": info.effective_choices,

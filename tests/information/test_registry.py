@@ -18,6 +18,7 @@ from itwidgets.information import (
     ties,
     unregister_measure,
 )
+from itwidgets.information.names import COLUMN_NAMES
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,13 @@ def test_the_list_cannot_be_changed_and_does_not_change() -> None:
 @pytest.mark.parametrize("name", ["", "two words", "1st", "class", "a-b", None, 3])
 def test_a_name_is_an_identifier(name: Any) -> None:
     with pytest.raises(ValueError, match="must be an identifier"):
+        register_measure(name, surprisal)
+    assert name not in registered_measures()
+
+
+@pytest.mark.parametrize("name", sorted(COLUMN_NAMES))
+def test_the_name_of_a_column_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"'{name}' has the name of a column that every tree has"):
         register_measure(name, surprisal)
     assert name not in registered_measures()
 

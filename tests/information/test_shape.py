@@ -58,6 +58,7 @@ def _normalised(p: Exact) -> Any:
 
 
 MEASURES: dict[str, tuple[Callable[[Any], Any], Callable[[Exact], Any]]] = {
+    "min_entropy": (information.min_entropy, lambda p: -log2(max(p))),
     "effective_choices": (information.effective_choices, lambda p: 2 ** entropy(p)),
     "normalised_entropy": (information.normalised_entropy, _normalised),
     "redundancy": (information.redundancy, lambda p: kl(p, _uniform(p))),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from itwidgets.information.names import COLUMN_NAMES
 from itwidgets.tree import COLUMNS, Node, Origin, Route, StoredVocabulary, TokenTree
 
 VOCABULARY = StoredVocabulary({i: bytes([65 + i]) for i in range(20)})
@@ -142,6 +143,10 @@ def test_a_column_is_read_only_and_has_its_declared_form(column: Any) -> None:
         view[0] = 0
     if column.name not in ("parent", "token_id", "position", "origin"):
         np.testing.assert_array_equal(view, np.full(view.shape, column.missing, column.dtype))
+
+
+def test_no_measure_can_have_the_name_of_a_column() -> None:
+    assert {column.name for column in COLUMNS} == COLUMN_NAMES
 
 
 def test_a_node_reads_its_row() -> None:

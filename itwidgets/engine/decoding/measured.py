@@ -7,19 +7,13 @@ from typing import Any
 
 import torch
 
-from itwidgets.information import Measure, log_probabilities, registered_measures
+from itwidgets.information import log_probabilities, registered_measures
 from itwidgets.tree import MeasureColumn, TokenTree
 from itwidgets.tree.columns import measure_column
 
 
 def measure_columns() -> list[MeasureColumn]:
-    """Return the columns of all measures that are registered now.
-
-    Raises
-    ------
-    ValueError
-        When a measure has the name of another column.
-    """
+    """Return the columns of all measures that are registered now."""
     return [
         measure_column(one.name, one.unit, one.label, one.limit) for one in registered_measures().values()
     ]
@@ -56,17 +50,5 @@ class Measured:
         """
         log_p = log_probabilities(scores)
         ids = torch.tensor(list(token_ids), device=log_p.device)
-        columns = {one.name: _values(one, log_p, ids) for one in self._measures}
+        columns = {one.name: one.of(log_p, ids) for one in self._measures}
         return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-
-
-def _values(measure: Measure, log_p: torch.Tensor, ids: torch.Tensor) -> list[float]:
-    # A copy for each: what a user's function writes into it must not reach the next one.
-    found = torch.as_tensor(measure.function(log_p.clone(), ids))
-    if found.shape != ids.shape:
-        raise ValueError(
-            f"the measure {measure.name!r} gave numbers of shape {tuple(found.shape)} for {len(ids)} tokens, "
-            f"but must give {tuple(ids.shape)}: one for each"
-        )
-    values: list[float] = found.double().tolist()
-    return values
