@@ -13,20 +13,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from itwidgets.information import entropy, log_probabilities, varentropy
+from itwidgets.information import best, log_probabilities, registered_measures, row_measures
+from itwidgets.information.names import FIGURES
 from itwidgets.interventions.described import Described, registered
 from itwidgets.interventions.parameters import check_choice, check_number, check_whole, checked_ids
 from itwidgets.interventions.step import Step
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
-)
-_MEASURES: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = MappingProxyType(
-    {
-        "entropy": entropy,
-        "varentropy": varentropy,
-        "top_probability": lambda log_p: log_p.max(-1).values.exp(),
-    }
 )
 
 
@@ -70,13 +64,15 @@ class Predicate(Described):
 
 @dataclass(frozen=True)
 class Compare(Predicate):
-    """A measure is above, below or at a value.
+    """A measure is above, below or at a value; one that is no number (NaN) is neither.
 
     Parameters
     ----------
     measure
-        Of a distribution: one of ``"entropy"`` (bits), ``"varentropy"`` (bits²), ``"top_probability"``. Of
-        the previous token, any figure that is recorded, such as ``"surprisal"`` or ``"cost"`` (bits).
+        Of a distribution: any that :func:`~itwidgets.information.row_measures` lists, such as ``"entropy"``
+        (bits), ``"top_margin"`` or ``"effective_choices"``, or a registered measure, whose token is then
+        the most probable one, since none has come yet. Of the previous token: any figure that is recorded,
+        such as ``"surprisal"`` or ``"cost"`` (bits), or a registered measure.
     comparison
         One of ``">"``, ``">="``, ``"<"``, ``"<="``.
     value
@@ -84,11 +80,23 @@ class Compare(Predicate):
     of
         ``"p"``: the model's own distribution here. ``"current"``: what the operators before have made of
         it. ``"previous"``: the token before this one; it does not hold where there is none.
+    argument
+        The number that a measure of a distribution takes besides it: the order ``alpha`` of
+        ``"renyi_entropy"``, ``"tsallis_entropy"`` and ``"hill_number"``, the ``k`` of ``"head_mass"`` and
+        ``"tail_mass"``, the ``mass`` of ``"nucleus_size"``, and so on. None for all others.
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown here, or the argument none that it takes.
 
     Examples
     --------
     >>> uncertain = Compare("entropy", ">", 2.0)
     >>> uncertain(Step(0, [], 0, scores=torch.zeros(8)), torch.zeros(8))
+    True
+    >>> spread = Compare("head_mass", "<", 0.5, argument=2)
+    >>> spread(Step(0, [], 0, scores=torch.zeros(8)), torch.zeros(8))
     True
     """
 
@@ -96,13 +104,19 @@ class Compare(Predicate):
     comparison: str
     value: float
     of: str = "p"
+    argument: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("comparison", self.comparison, _COMPARISONS)
         check_choice("of", self.of, ("p", "current", "previous"))
-        if self.of != "previous":
-            check_choice("measure", self.measure, _MEASURES)
+        self._check_measure()
         check_number("value", self.value, math.isfinite, "a finite number")
+        if self.argument is not None:
+            check_number("argument", self.argument, math.isfinite, "a finite number")
+        if self.of != "previous" and self.measure in row_measures():
+            row_measures()[self.measure].check(self.argument)
+        elif self.argument is not None:
+            raise ValueError(f"argument is {self.argument!r}, but must be None: {self.measure} takes none")
 
     def __call__(self, step: Step, scores: torch.Tensor | None) -> bool:
         """Whether the comparison holds."""
@@ -112,18 +126,33 @@ class Compare(Predicate):
     @property
     def is_recorded(self) -> bool:
         """Whether it can be asked of a token of the past, whose row of scores is gone."""
-        return self.of == "previous" or (self.of == "p" and self.measure in ("entropy", "varentropy"))
+        return self.of == "previous" or (self.of == "p" and self.measure in FIGURES)
+
+    def _check_measure(self) -> None:
+        accepted = [*(FIGURES if self.of == "previous" else row_measures())]
+        if self.measure not in (*accepted, *registered_measures()):
+            raise ValueError(
+                f"measure is {self.measure!r}, but must be one of {', '.join(map(repr, accepted))}, "
+                "or a measure that register_measure has added here"
+            )
 
     def _found(self, step: Step, scores: torch.Tensor | None) -> float | None:
         if self.of == "previous":
             values = step.figures(self.measure)
             return float(values[-1]) if len(values) else None
         if scores is not None:
-            row = scores if self.of == "current" else step.require_scores(self)
-            return float(_MEASURES[self.measure](log_probabilities(row)))
-        if self.of == "p" and self.measure in step.came:
+            return self._of_row(scores if self.of == "current" else step.require_scores(self))
+        if self.is_recorded and self.measure in step.came:
             return float(step.came[self.measure])
         raise ValueError(f"{self} cannot be asked of a token of the past: its row of scores is gone")
+
+    def _of_row(self, scores: torch.Tensor) -> float:
+        log_p = log_probabilities(scores)
+        if self.measure in row_measures():
+            return float(row_measures()[self.measure](log_p, self.argument))
+        # It may have been taken away since.
+        self._check_measure()
+        return registered_measures()[self.measure].of(log_p[None], best(log_p, 1))[0]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from itwidgets.information import registered_measures
 from itwidgets.interventions.described import parts
 from itwidgets.interventions.operators import Operator
 from itwidgets.interventions.parameters import check_whole
@@ -169,6 +170,8 @@ class ProgramProcessor:
         self._prompt_length = prompt_length
         self._ends = ends
         self._pad_token_id = pad_token_id
+        # Those of now, as of a session that begins: the figures of all tokens have the same names.
+        self._measures = tuple(registered_measures().values())
         self._bound_to_scale = [one for one in parts(program) if not getattr(one, "is_shift_invariant", True)]
         # Of the call before and of this one.
         self._places: dict[tuple[int, ...], _Place] = {}
@@ -207,7 +210,7 @@ class ProgramProcessor:
             return _Place(prompt_length, () if prompt_length >= len(text) else None)
         if before.past is None or before.scores is None or before.outcome is None:
             return _Place(before.prompt_length, None)
-        figures = token_figures(before.scores, before.outcome, text[-1], self._program)
+        figures = token_figures(before.scores, before.outcome, text[-1], self._program, self._measures)
         return _Place(before.prompt_length, (*before.past, figures))
 
     def _settled(self, text: tuple[int, ...], place: _Place, row: torch.Tensor) -> _Place:

@@ -14,8 +14,8 @@ import torch
 
 import itwidgets
 from itwidgets import Engine, Session
-from itwidgets.information import entropy, registered_measures, regret, surprisal
-from itwidgets.interventions import Temperature
+from itwidgets.information import registered_measures, regret, surprisal
+from itwidgets.interventions import Ban, Compare, Program, Temperature, TopK, When, to_logits_processor
 from itwidgets.tree import WIRE_COLUMNS
 from itwidgets.widgets.protocol import decode_slice, encode_slice
 from tests.models import KINDS, PROMPT, tiny_engine
@@ -99,13 +99,34 @@ def test_they_travel_to_the_page(engine: Engine) -> None:
     np.testing.assert_array_equal(found, tree.column("my_regret")[1:])
 
 
-def test_the_name_of_a_column_is_refused(engine: Engine) -> None:
-    itwidgets.register_measure("entropy", lambda log_p, token_ids: entropy(log_p))
-    try:
-        with pytest.raises(ValueError, match="'entropy' has the name of a column that every tree has"):
-            engine.session(PROMPT)
-    finally:
-        itwidgets.unregister_measure("entropy")
+def test_programs_ask_them_of_earlier_tokens(engine: Engine, tmp_path: Path) -> None:
+    surprising = Compare("my_surprisal", ">", 6.0, of="previous")
+    plain = Compare("surprisal", ">", 6.0, of="previous")
+    program, same = (Temperature(1.5) >> When(asked, Program((TopK(3),))) for asked in (surprising, plain))
+    session = engine.session(PROMPT)
+    made = session.generate(max_new_tokens=8, program=program, seed=1).wait()
+    fired = session.tree.column("fired")[[node.row for node in made]] & 2
+    assert 0 < np.count_nonzero(fired) < 8
+    other = engine.session(PROMPT)
+    expected = other.generate(max_new_tokens=8, program=same, seed=1).wait()
+    assert [node.token_id for node in made] == [node.token_id for node in expected]
+    rollouts = [
+        one.rollout(0, k=2, max_new_tokens=6, program=chosen, seed=1)
+        for one, chosen in ((session, program), (other, same))
+    ]
+    assert [one.token_ids for one in rollouts[0]] == [one.token_ids for one in rollouts[1]]
+    session.adopt(rollouts[0][1])
+    path = tmp_path / "asked.itw.json"
+    session.save(path)
+    assert itwidgets.open(path, engine).replay().first_difference is None
+
+
+def test_a_program_in_transformers_asks_them_too() -> None:
+    rows = torch.zeros(1, 4), torch.tensor([[9.0, 0.0, 0.0, 0.0]])
+    processor = to_logits_processor(When(Compare("my_regret", ">", 5.0, of="previous"), Program((Ban([0]),))))
+    assert processor(torch.tensor([[1]]), rows[1])[0].isfinite().all()
+    assert processor(torch.tensor([[1, 0]]), rows[0])[0].isfinite().all()
+    assert not processor(torch.tensor([[1, 2]]), rows[0])[0, 0].isfinite()
 
 
 def test_a_measure_of_the_wrong_shape_ends_the_job_alone(engine: Engine) -> None:

@@ -111,8 +111,14 @@ def test_a_list_of_operators_is_a_program() -> None:
         (lambda: WRONG.XTC(threshold=0.1, probability=0.5, protected=[-1]), r"protected has -1"),
         (lambda: Bias({1: float("inf")}), r"nats has inf, but must have finite numbers"),
         (lambda: WRONG.Program((5,)), r"5 was given, but a program is made of operators"),
-        (lambda: WRONG.Until(CURRENT, Temperature(2.0)), r"of='current'\) cannot be asked of the past"),
-        (lambda: WRONG.Until(UNRECORDED, Temperature(2.0)), r"of='p'\) cannot be asked of the past"),
+        (
+            lambda: WRONG.Until(CURRENT, Temperature(2.0)),
+            r"of='current'.*\) cannot be asked of the past",
+        ),
+        (
+            lambda: WRONG.Until(UNRECORDED, Temperature(2.0)),
+            r"of='p'.*\) cannot be asked of the past",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(make: Callable[[], Any], sentence: str) -> None:

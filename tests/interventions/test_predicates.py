@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from itwidgets.information import (
+    entropy,
+    log_probabilities,
+    register_measure,
+    registered_measures,
+    regret,
+    row_measures,
+    surprisal,
+    unregister_measure,
+)
+from itwidgets.information.names import FIGURES
 from itwidgets.interventions import (
     AllOf,
     AnyOf,
@@ -49,12 +60,29 @@ class Letters:
 
 LETTERS = Letters()
 FLAT, SHARP = torch.zeros(8), torch.tensor([9.0, 0, 0, 0, 0, 0, 0, 0])
-COMPARISONS = st.builds(
-    Compare,
-    st.sampled_from(["entropy", "varentropy", "top_probability"]),
-    st.sampled_from([">", ">=", "<", "<="]),
-    st.floats(0, 10),
-    st.sampled_from(["p", "current", "previous"]),
+OF_ROWS = {
+    "entropy": None,
+    "varentropy": None,
+    "top_probability": None,
+    "renyi_entropy": 2.0,
+    "nucleus_size": 0.5,
+    "head_mass": 3.0,
+}
+COMPARISONS = st.one_of(
+    st.builds(
+        lambda measure, comparison, value, of: Compare(measure, comparison, value, of, OF_ROWS[measure]),
+        st.sampled_from([*OF_ROWS]),
+        st.sampled_from([">", ">=", "<", "<="]),
+        st.floats(0, 10),
+        st.sampled_from(["p", "current"]),
+    ),
+    st.builds(
+        Compare,
+        st.sampled_from(FIGURES),
+        st.sampled_from([">", ">=", "<", "<="]),
+        st.floats(0, 10),
+        st.just("previous"),
+    ),
 )
 LEAVES: st.SearchStrategy[Predicate] = st.one_of(
     COMPARISONS,
@@ -77,17 +105,101 @@ def _at(text: str, *, prompt: int = 0, position: int = 0) -> Step:
     return Step(position, LETTERS.token_ids(text), prompt, vocabulary=LETTERS)
 
 
-@pytest.mark.parametrize(
-    ("measure", "value"), [("entropy", 3.0), ("varentropy", 0.0), ("top_probability", 0.125)]
-)
-def test_a_comparison_is_of_a_measure_of_the_row(measure: str, value: float) -> None:
+# Of probabilities 1/2, 1/4, 1/4, by hand.
+BY_HAND: dict[str, tuple[float | None, float]] = {
+    "entropy": (None, 1.5),
+    "varentropy": (None, 0.25),
+    "top_probability": (None, 0.5),
+    "top_margin": (None, 0.25),
+    "log_odds_margin": (None, 1.0),
+    "head_mass": (2, 0.75),
+    "tail_mass": (1, 0.5),
+    "nucleus_size": (0.6, 2.0),
+    "min_p_size": (0.4, 3.0),
+    "renyi_entropy": (2, math.log2(8 / 3)),
+    "min_entropy": (None, 1.0),
+    "tsallis_entropy": (2, 5 / 8),
+    "hill_number": (0, 3.0),
+    "effective_choices": (None, 2**1.5),
+    "normalised_entropy": (None, 1.5 / math.log2(3)),
+    "redundancy": (None, math.log2(3) - 1.5),
+    "self_certainty": (None, 5 / 3 - math.log2(3)),
+    "fisher_rao_to_uniform": (None, 2 / math.pi * math.acos(math.sqrt(1 / 6) + 2 * math.sqrt(1 / 12))),
+    "information_skewness": (None, 0.0),
+    "spike_entropy": (1, 1 / 3 + 2 / 5),
+}
+
+
+@pytest.mark.parametrize("measure", row_measures())
+def test_a_comparison_is_of_any_measure_of_the_row(measure: str) -> None:
+    row = torch.tensor([0.5, 0.25, 0.25]).log()
+    step = Step(0, [1], 1, scores=row)
+    argument, value = BY_HAND[measure]
+    for comparison, below, above in ((">", True, False), (">=", True, False), ("<", False, True)):
+        assert Compare(measure, comparison, value - 1e-4, argument=argument)(step, row) == below
+        assert Compare(measure, comparison, value + 1e-4, argument=argument)(step, row) == above
+
+
+def test_a_measure_that_is_no_number_compares_with_nothing() -> None:
+    # A uniform distribution has no skewness.
     step = Step(0, [1], 1, scores=FLAT)
-    for comparison in (">", ">="):
-        assert Compare(measure, comparison, value - 0.01)(step, FLAT)
-        assert not Compare(measure, comparison, value + 0.01)(step, FLAT)
-    for comparison in ("<", "<="):
-        assert Compare(measure, comparison, value + 0.01)(step, FLAT)
-        assert not Compare(measure, comparison, value - 0.01)(step, FLAT)
+    assert not any(Compare("information_skewness", word, 0)(step, FLAT) for word in (">", ">=", "<", "<="))
+
+
+@pytest.fixture
+def registered() -> Iterator[None]:
+    register_measure("my_regret", regret)
+    register_measure("my_surprisal", surprisal)
+    register_measure("my_entropy", lambda log_p, token_ids: entropy(log_p))
+    yield
+    for name in registered_measures():
+        unregister_measure(name)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_measure_is_asked_of_the_row_and_its_most_probable_token() -> None:
+    step = Step(0, [1], 1, scores=FLAT)
+    best = float(-log_probabilities(SHARP)[0] / math.log(2))
+    assert Compare("my_entropy", ">=", 3.0)(step, SHARP)
+    assert Compare("my_entropy", "<", 0.1, of="current")(step, SHARP)
+    assert Compare("my_regret", "<=", 0.0)(step, SHARP)
+    assert Compare("my_surprisal", ">=", best, of="current")(step, SHARP)
+    assert Compare("my_surprisal", "<=", best, of="current")(step, SHARP)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_measure_of_the_previous_token_is_looked_up() -> None:
+    step = Step(2, [1, 5, 6], 1, past={"my_regret": [0.0, 2.5], "entropy": [1.0, 1.0]})
+    asked = Compare("my_regret", ">", 2.0, of="previous")
+    assert asked.is_recorded
+    assert asked(step, FLAT)
+    assert not asked.has_held(step)
+    with pytest.raises(ValueError, match="my_entropy is not known of the 2 tokens before position 2"):
+        Compare("my_entropy", ">", 2.0, of="previous")(step, FLAT)
+    # What was recorded is that of the token that came, not of the most probable one.
+    of_row = Compare("my_regret", ">", 2.0)
+    assert not of_row.is_recorded
+    with pytest.raises(ValueError, match="its row of scores is gone"):
+        of_row.has_held(step)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_program_that_names_an_unknown_measure_is_refused_where_it_is_opened() -> None:
+    for of in ("p", "previous"):
+        asked = Compare("my_regret", ">", 2.0, of=of)
+        program = When(asked, Program((Temperature(0.5),))) >> Program()
+        assert Program.from_json(program.to_json()) == program
+        unregister_measure("my_regret")
+        with pytest.raises(
+            ValueError, match=r"'Compare' cannot be read: measure is 'my_regret', but must be"
+        ):
+            Program.from_json(program.to_json())
+        register_measure("my_regret", regret)
+    unregister_measure("my_regret")
+    with pytest.raises(
+        ValueError, match=r"^measure is 'my_regret', but must be one of 'effective_choices', "
+    ):
+        Compare("my_regret", ">", 2.0)
 
 
 @pytest.mark.parametrize(("comparison", "holds"), [(">", False), (">=", True), ("<", False), ("<=", True)])
@@ -185,7 +297,7 @@ def test_positions_and_last_tokens() -> None:
 @given(PREDICATES, PREDICATES, st.text("abc .", max_size=5))
 def test_connectives_are_those_of_logic(a: Predicate, b: Predicate, text: str) -> None:
     ids = LETTERS.token_ids(text)
-    figures = {name: [1.0] * len(ids) for name in ("entropy", "varentropy", "top_probability")}
+    figures = {name: [1.0] * len(ids) for name in FIGURES}
     step = Step(len(ids), ids, 0, scores=FLAT, vocabulary=LETTERS, past=figures)
     one, other = a(step, SHARP), b(step, SHARP)
     assert (a & b)(step, SHARP) == (one and other)
@@ -208,7 +320,30 @@ def test_json_brings_the_same_predicate_back(predicate: Predicate) -> None:
         (
             lambda: Compare("surprise", ">", 1),
             ValueError,
-            "measure is 'surprise', but must be one of 'entropy', 'varentropy', 'top_probability'",
+            f"measure is 'surprise', but must be one of {', '.join(map(repr, row_measures()))}, "
+            "or a measure that register_measure has added here",
+        ),
+        (
+            lambda: Compare("top_margin", ">", 1, of="previous"),
+            ValueError,
+            "measure is 'top_margin', but must be one of 'rank', 'surprisal', 'entropy', 'varentropy', "
+            "'surprisal_q', 'surprisal_s', 'cost', 'expected_cost', or a measure that register_measure has "
+            "added here",
+        ),
+        (
+            lambda: Compare("entropy", ">", 1, of="previous", argument=2),
+            ValueError,
+            "argument is 2, but must be None: entropy takes none",
+        ),
+        (
+            lambda: Compare("renyi_entropy", ">", 1, argument=math.inf),
+            ValueError,
+            "argument is inf, but must be a finite number",
+        ),
+        (
+            lambda: Compare("renyi_entropy", ">", 1),
+            ValueError,
+            "argument is None, but must be a number: renyi_entropy needs its alpha",
         ),
         (
             lambda: Compare("entropy", "==", 1),

@@ -10,6 +10,7 @@ import torch
 from transformers import LogitsProcessorList
 
 from itwidgets import Engine
+from itwidgets.information.names import FIGURES
 from itwidgets.interventions import (
     DRY,
     GREEDY,
@@ -46,7 +47,6 @@ from itwidgets.interventions import (
     generation_settings,
     to_logits_processor,
 )
-from itwidgets.interventions.past import FIGURES
 from tests.models import PROMPT, byte_level_tokenizer, tiny_model
 
 TOKENS = 14

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,13 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.information import kl_divergence, log_probabilities
 from itwidgets.information.kernel import reducible
-from itwidgets.information.rows import finished, reduced, token_surprisal
+from itwidgets.information.rows import finished, reduced
 from itwidgets.interventions import Outcome, Program
+from itwidgets.interventions.ledger import completed, program_figures
 from itwidgets.tree import TOP_K
-
-LN2 = math.log(2)
 
 Numbers = npt.NDArray[np.float64]
 
@@ -141,26 +138,13 @@ def pending_drawn(
     scores = reducible(scores)
     token = token.reshape(1).to(scores.device)
     extra = {"fired": reducible(outcome.fired).double().reshape(1)}
-    if program.intervenes:
-        log_p, log_q = log_probabilities(scores), log_probabilities(outcome.q)
-        # From zero, so that a certain token has 0.0 bits and not -0.0.
-        extra["surprisal_q"] = (0 - log_q.take(token)) / LN2
-        extra["cost"] = (log_q.take(token) - log_p.take(token)) / LN2
-        extra["expected_cost"] = kl_divergence(log_q, log_p)[None]
-    if program.is_deterministic:
-        # 0 bits; NaN for a score that is not finite.
-        extra["surprisal_s"] = (0 * reducible(outcome.s).take(token)).abs().double()
-    elif outcome.s is not outcome.q:
-        extra["surprisal_s"] = token_surprisal(reducible(outcome.s), token)
+    extra |= program_figures(scores, outcome, token, program)
     names = list(extra)
 
     def finish(numbers: Numbers) -> dict[str, Any]:
-        figures = _row(numbers[len(names) :])
-        # Where there was no intervention q is p, and where no sampler stage came after it s is q.
-        figures |= {"surprisal_q": figures["surprisal"], "cost": 0.0, "expected_cost": 0.0}
-        found = dict(zip(names, numbers.tolist(), strict=False))
-        figures["fired"] = int(found.pop("fired"))
-        return figures | {"surprisal_s": found.get("surprisal_q", figures["surprisal"])} | found
+        found: dict[str, Any] = dict(zip(names, numbers.tolist(), strict=False))
+        found["fired"] = int(found["fired"])
+        return completed(_row(numbers[len(names) :]), found)
 
     return PendingToken(token, torch.cat([*extra.values(), reduced(scores[None], token, TOP_K)[0]]), finish)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from itwidgets.information.names import FIGURES
 from itwidgets.interventions import Step
 from itwidgets.interventions.past import Figures
 from itwidgets.tree import TokenTree, Vocabulary
@@ -27,6 +28,11 @@ class BranchPast(Figures):
         self, tree: TokenTree, rows: Sequence[int], figures: Sequence[Mapping[str, Any]] = ()
     ) -> None:
         self._tree, self._rows, self._figures = tree, rows, figures
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What is recorded: what the tree has columns of."""
+        return (*FIGURES, *(measure.name for measure in self._tree.measures))
 
     def of_all(self, name: str) -> Sequence[float]:
         """Return one figure of all tokens."""

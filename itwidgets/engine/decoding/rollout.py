@@ -147,7 +147,10 @@ def roll_out(
     with writer.store.lent():
         batch = batch_of(writer.runner, writer.store, len(chosen))
         members = [Continuation(branching.tree, parent, plan, Chooser(plan)) for _ in chosen]
-        upcoming = {i: (token_id, forced_figures(scores, token_id)) for i, token_id in enumerate(chosen)}
+        upcoming = {
+            i: (token_id, forced_figures(scores, token_id) | writer.measures_of(scores, token_id))
+            for i, token_id in enumerate(chosen)
+        }
         try:
             while upcoming:
                 rows = _step(branching, batch, members, upcoming)
@@ -215,7 +218,8 @@ def _next(
     upcoming = {}
     for i, row in zip(going, scores, strict=True):
         pending = members[i].chooser.choose(row, prefix.step_after(members[i]))
-        upcoming[i] = pending.token_id, require_numbers(pending.read())
+        figures = require_numbers(pending.read()) | branching.writer.measures_of(row, pending.token_id)
+        upcoming[i] = pending.token_id, figures
     return upcoming
 
 

@@ -99,6 +99,10 @@ class TreeWriter:
         self.store.forget()
         self._sources.forget()
 
+    def measures_of(self, scores: torch.Tensor, token_id: int) -> dict[str, Any]:
+        """Compute the registered measures of a token from the row of scores, ``[V]``, that it stands in."""
+        return self._measured.figures(scores[None], [token_id])[0] if self._measured else {}
+
     # ---------------------------------------------------------------- writing
 
     def activate(self, row: int) -> Steps[None]:
@@ -184,9 +188,7 @@ class TreeWriter:
     def adopt(self, one: Continuation) -> int:
         """Append the tokens of a continuation, which passed through the model in a rollout."""
         parent, rows = one.parent, []
-        before = [self._kept.get(parent), *one.kept]
         for i, (token_id, figures) in enumerate(zip(one.token_ids, one.figures, strict=True)):
-            figures = figures | self._measures_after(before[i], token_id)
             made = {"forward": self.tree.record.next_forward, "route": Route.ROLLOUT}
             if i:
                 made["recipe"] = self.tree.record.intern(one.plan.recipe)
@@ -284,7 +286,7 @@ class TreeWriter:
         # What is kept of the row may have been dropped, where that is as large as the row: then they miss.
         if not self._measured or kept is None:
             return {}
-        return self._measured.figures(self.runner.logits(kept)[None], [token_id])[0]
+        return self.measures_of(self.runner.logits(kept), token_id)
 
     def _retried(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
         """Compute something that the cache plays no part in; once more if the device has no memory for it."""
