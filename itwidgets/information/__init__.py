@@ -63,9 +63,10 @@ from itwidgets.information.measures import (
     varentropy,
 )
 from itwidgets.information.partition import PartitionEntropy, partition_entropy
+from itwidgets.information.ranking import best
 from itwidgets.information.registry import Measure, register_measure, registered_measures, unregister_measure
 from itwidgets.information.row_measures import RowMeasure, row_measures
-from itwidgets.information.rows import RowStatistics, best, row_statistics
+from itwidgets.information.rows import RowStatistics, row_statistics
 from itwidgets.information.samples import (
     EnsembleInformation,
     SemanticEntropy,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from itwidgets.information.kernel import reducible
+from itwidgets.information.ranking import above, best
 
 BITS = math.log2(math.e)
 """Bits in a nat."""
@@ -19,11 +20,11 @@ BITS = math.log2(math.e)
 _SUMS = 5
 """Numbers of a reduced row before its `k` best scores and their `k` ids."""
 
-_BLOCKS = 8
-"""Blocks of a row for each of its `k` best tokens: few to sort, and so many that those seldom share one."""
+_TOGETHER = 2**18
+"""Scores that are reduced together: their copies fit the processor's caches."""
 
-_ALIGNED = 32
-"""Block lengths are multiples of it: whole registers make the maxima five times as fast."""
+_PART = 512
+"""Numbers that are summed first: few give the same sum alone and among others, on any number of threads."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +87,33 @@ def reduced(logits: torch.Tensor, tokens: Sequence[int] | torch.Tensor, k: int) 
     torch.Tensor
         Float64, shape ``[n, 5 + 2 * min(k, V)]``: one small tensor, so that one copy takes all to the host.
     """
-    logits = reducible(logits)
+    logits = _upcast(reducible(logits).detach())
     ids = torch.as_tensor(tokens).to(logits.device, torch.int64, non_blocking=True)
-    # Row by row: several rows of a large vocabulary do not fit the processor's caches.
-    return torch.stack([_reduced(row, token, k) for row, token in zip(logits.detach(), ids, strict=True)])
+    step = max(1, _TOGETHER // logits.shape[-1])
+    copies = _Copies.of(logits[:step])
+    starts = range(0, max(1, len(logits)), step)
+    return torch.cat([_reduced(logits[i : i + step], ids[i : i + step], k, copies) for i in starts])
 
 
-def _reduced(row: torch.Tensor, token: torch.Tensor, k: int) -> torch.Tensor:
-    scores = _upcast(row)
+class _Copies(NamedTuple):
+    """Memory for what is computed of some rows: to ask for it each time would take longer than to compute."""
+
+    single: torch.Tensor
+    weights: torch.Tensor
+    bits: torch.Tensor
+    products: torch.Tensor
+
+    @classmethod
+    def of(cls, rows: torch.Tensor) -> _Copies:
+        like = rows.new_empty
+        return cls(like(rows.shape), *(like(rows.shape, dtype=torch.float64) for _ in range(3)))
+
+
+def _reduced(scores: torch.Tensor, tokens: torch.Tensor, k: int, copies: _Copies) -> torch.Tensor:
     ids = best(scores, k)
-    top, score = scores.index_select(0, ids), scores.take(token)
-    numbers = torch.stack([*_moments(scores, top[0]), _above(scores, top, score), score.double()])
-    return torch.cat([numbers, top.double(), ids.double()])
+    top, score = scores.gather(-1, ids), scores.gather(-1, tokens[:, None])
+    numbers = [*_moments(scores, top[:, :1], copies), above(scores, top, score), score.double()]
+    return torch.cat([*numbers, top.double(), ids.double()], -1)
 
 
 def token_surprisal(scores: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
@@ -122,7 +138,7 @@ def token_surprisal(scores: torch.Tensor, token: torch.Tensor) -> torch.Tensor:
     """
     scores = _upcast(scores)
     peak = scores.max()
-    total = (scores - peak).mul_(BITS).exp2_().double().sum()
+    total = _sums((scores - peak).mul_(BITS).exp2_().double()[None])[0, 0]
     return total.log2() - (scores.take(token).double() - peak) * BITS
 
 
@@ -130,53 +146,29 @@ def _upcast(scores: torch.Tensor) -> torch.Tensor:
     return scores if scores.dtype == torch.float64 else scores.float()
 
 
-def _moments(scores: torch.Tensor, peak: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Sum of weights, mean and variance of scores in bits, all relative to the peak.
+def _moments(
+    scores: torch.Tensor, peak: torch.Tensor, copies: _Copies
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Sum of weights, mean and variance of scores in bits, all relative to the peak; ``[n, 1]`` each.
 
     As in :func:`~itwidgets.information.kernel.moments`, in the dtype of the scores up to the sums.
     """
-    shifted = (scores - peak).mul_(BITS).clamp_(min=-1e4)
-    weights = shifted.exp2().double()
-    shifted = shifted.double()
-    total = weights.sum()
-    mean = weights.dot(shifted) / total
-    return total, mean, weights.dot(shifted.sub_(mean).square_()) / total
+    single, weights, bits, products = (copy[: len(scores)] for copy in copies)
+    bits.copy_(torch.sub(scores, peak, out=single).mul_(BITS).clamp_(min=-1e4))
+    # Row by row: what is left over after whole registers is rounded otherwise, and should be of each row.
+    for row in single:
+        row.exp2_()
+    total = _sums(weights.copy_(single))
+    mean = _sums(torch.mul(weights, bits, out=products)) / total
+    return total, mean, _sums(weights.mul_(bits.sub_(mean).square_())) / total
 
 
-def _above(scores: torch.Tensor, top: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """How many scores are greater, as float64; ``top`` are the best of them."""
-    if scores.device.type != "cpu":
-        return (scores > score).sum(dtype=torch.float64)
-    # What is greater than a score in the list stands in the list; numpy counts faster than torch.
-    among = top if score >= top[-1] else scores
-    return torch.tensor(np.count_nonzero(among.numpy() > score.numpy()), dtype=torch.float64)
-
-
-def best(scores: torch.Tensor, k: int) -> torch.Tensor:
-    """Ids of the `k` highest scores, best first; of tokens that tie, the lower id first.
-
-    ``topk`` breaks ties as it likes, and bfloat16 logits tie often: a list that goes on elsewhere would
-    then name some tokens twice and others never.
-
-    Examples
-    --------
-    >>> best(torch.tensor([1.0, 3.0, 1.0, 1.0]), 2)
-    tensor([1, 0])
-    """
-    if scores.device.type != "cpu":
-        # What is done below would wait for the device.
-        return scores.sort(descending=True, stable=True).indices[:k]
-    values = scores.numpy()
-    ids = np.flatnonzero(values >= _low_bar(scores, min(k, len(scores))))
-    return torch.from_numpy(ids[np.argsort(-values[ids], kind="stable")[:k]])
-
-
-def _low_bar(scores: torch.Tensor, k: int) -> float:
-    """Return a score that at least `k` reach and hardly more: the `k`-th best of the maxima of blocks."""
-    size = max(1, len(scores) // (_BLOCKS * k))
-    size -= size % _ALIGNED if size > _ALIGNED else 0
-    blocks = scores[: len(scores) // size * size].view(-1, size)
-    return float(np.partition(blocks.amax(-1).numpy(), -k)[-k])
+def _sums(numbers: torch.Tensor) -> torch.Tensor:
+    whole = numbers.shape[-1] // _PART * _PART
+    parts = numbers[:, :whole].view(len(numbers), -1, _PART).sum(-1)
+    if whole < numbers.shape[-1]:
+        parts = torch.cat([parts, numbers[:, whole:]], -1)
+    return parts.sum(-1, keepdim=True)
 
 
 def finished(rows: npt.NDArray[np.float64], k: int) -> RowStatistics:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from itwidgets.information import log_probabilities, row_statistics
-from itwidgets.information.rows import best
+from itwidgets.information.ranking import best
 from tests.models import tiny_engine
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PREFILL_CHUNK = 256
 """Tokens in one forward call of a prefill: between two of them other jobs have their turn."""
 
-SCORED_ROWS = 32
+SCORED_ROWS = 64
 """Rows of a prefill whose logits stand in memory together."""
 
 
