@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,7 +154,7 @@ class DRY(Operator):
 
     "Don't repeat yourself" (p-e-w 2024): a token that, somewhere before, followed the last `m` tokens of the
     text, `m` as large as possible, loses ``nats * base ** (m - allowed_length)`` if `m` is at least
-    ``allowed_length``.
+    ``allowed_length``, and at most the greatest number of the row's dtype.
 
     Parameters
     ----------
@@ -186,14 +187,22 @@ class DRY(Operator):
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with what prolongs repetitions penalised."""
         lengths = self._match_lengths(step.token_ids)
+        # The greatest number that the row can have, not infinity: a penalty excludes nothing.
+        most = torch.finfo(scores.dtype).max
         return _lowered(
             scores,
             {
-                token: self.nats * self.base ** (length - self.allowed_length)
+                token: min(self.nats * self._growth(length), most)
                 for token, length in lengths.items()
                 if length >= self.allowed_length and token < len(scores)
             },
         )
+
+    def _growth(self, length: int) -> float:
+        try:
+            return float(self.base ** (length - self.allowed_length))
+        except OverflowError:
+            return sys.float_info.max
 
     def _match_lengths(self, token_ids: Sequence[int]) -> dict[int, int]:
         """Return how many of the last tokens came before, by the token that followed them there."""
