@@ -20,9 +20,12 @@ from itwidgets.interventions.step import Step
 
 
 class Control(Operator):
-    """An operator that lets a program act where its condition holds, and leaves the row elsewhere."""
+    """An operator that lets a program act where its condition holds, and leaves the row elsewhere.
 
-    then: Program
+    An operator that is given as the program stands for the program of it alone.
+    """
+
+    then: Program | Operator
 
     @property
     def stage(self) -> Stage:
@@ -35,7 +38,7 @@ class Control(Operator):
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return what the program makes of the row, or the row."""
-        return self.then.last_row(step, scores) if self.acts(step, scores) else scores
+        return as_program(self.then).last_row(step, scores) if self.acts(step, scores) else scores
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class At(Control):
     """
 
     positions: Sequence[int]
-    then: Program
+    then: Program | Operator
 
     def __post_init__(self) -> None:
         positions: Any = [self.positions] if is_whole(self.positions) else self.positions
@@ -68,7 +71,7 @@ class Every(Control):
     """Act at every ``n``-th position, the first of them ``start``."""
 
     n: int
-    then: Program
+    then: Program | Operator
     start: int = 0
 
     def __post_init__(self) -> None:
@@ -94,8 +97,8 @@ class When(Control):
     """
 
     condition: Predicate
-    then: Program
-    otherwise: Program | None = None
+    then: Program | Operator
+    otherwise: Program | Operator | None = None
 
     def __post_init__(self) -> None:
         require_predicate(self.condition)
@@ -116,7 +119,7 @@ class When(Control):
         """Return what the program makes of the row for which this is the place."""
         if self.otherwise is None or self.acts(step, scores):
             return super().__call__(step, scores)
-        return self.otherwise.last_row(step, scores)
+        return as_program(self.otherwise).last_row(step, scores)
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Until(Control):
     """
 
     condition: Predicate
-    then: Program
+    then: Program | Operator
 
     def __post_init__(self) -> None:
         require_predicate(self.condition)
@@ -203,8 +206,8 @@ class Schedule(Operator):
         return self.at(step.position)(step, scores)
 
 
-def _stage_of(*programs: Program) -> Stage:
+def _stage_of(*programs: Program | Operator) -> Stage:
     """Return the stage of what may be any of some programs."""
-    operators = [operator for program in programs for operator in program.operators]
+    operators = [operator for program in programs for operator in as_program(program).operators]
     is_sampler = operators and all(operator.stage == "sampler" for operator in operators)
     return "sampler" if is_sampler else "intervention"

@@ -10,7 +10,7 @@ import torch
 from itwidgets.interventions.control import At, Control, Every, Schedule
 from itwidgets.interventions.grammar import Language
 from itwidgets.interventions.operators import Bias, Operator
-from itwidgets.interventions.program import Program
+from itwidgets.interventions.program import Program, as_program
 from itwidgets.interventions.projection import Target
 from itwidgets.interventions.samplers import MinP, Temperature, TopK
 from itwidgets.interventions.step import Step
@@ -30,7 +30,7 @@ _COMMUTING: Sequence[tuple[tuple[type[Operator], ...], tuple[type[Operator], ...
 _LONGEST_NAME = 60
 
 
-def lint(program: Program) -> list[str]:
+def lint(program: Program | Operator) -> list[str]:
     """Return one sentence for each operator whose place in a program takes an effect away.
 
     An operator that comes after a target and undoes it; a sampler stage before an intervention; operators
@@ -49,10 +49,11 @@ def lint(program: Program) -> list[str]:
     []
     """
     found: list[str] = []
-    for index, operator in enumerate(program.operators):
+    operators = as_program(program).operators
+    for index, operator in enumerate(operators):
         for inner in _programs(operator):
             found += lint(inner)
-        later = [other for other in program.operators[index + 1 :] if _may_meet(operator, other)]
+        later = [other for other in operators[index + 1 :] if _may_meet(operator, other)]
         if operator.is_deterministic:
             found += [_without_effect(operator, other) for other in later]
             continue

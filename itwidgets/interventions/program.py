@@ -200,7 +200,7 @@ def as_program(value: object) -> Program:
         return Program.from_described(value)
     if not isinstance(value, (Operator, Program)):
         raise TypeError(f"{value!r} was given, but an operator or a program is needed")
-    return Program() >> value
+    return value if isinstance(value, Program) else Program((value,))
 
 
 def _operator(entry: Any, allow: Allowed) -> Operator:

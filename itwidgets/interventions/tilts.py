@@ -66,7 +66,7 @@ class Mix(Operator):
     """
 
     share: float
-    other: Program | Mapping[int, float]
+    other: Program | Operator | Mapping[int, float]
 
     def __post_init__(self) -> None:
         check_number("share", self.share, lambda x: 0 <= x <= 1, "between 0 and 1")
@@ -75,7 +75,7 @@ class Mix(Operator):
     def __hash__(self) -> int:
         """Hash by the pairs, since a mapping has no hash of its own."""
         other = self.other
-        return hash((self.share, other if isinstance(other, Program) else tuple(sorted(other.items()))))
+        return hash((self.share, tuple(sorted(other.items())) if isinstance(other, Mapping) else other))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the mixed row; its scores sum to as much as they did."""
@@ -88,8 +88,8 @@ class Mix(Operator):
         return in_kind_of(scores, mixed + rows.logsumexp(-1))
 
     def _other(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
-        if isinstance(self.other, Program):
-            return log_probabilities(self.other.last_row(step, scores))
+        if not isinstance(self.other, Mapping):
+            return log_probabilities(as_program(self.other).last_row(step, scores))
         rows = torch.zeros_like(float64(scores))
         rows[ids_in_row(self.other, rows)] = rows.new_tensor(list(self.other.values()))
         return rows.log()
@@ -116,7 +116,7 @@ class Pool(Operator):
     tensor([6., 0.])
     """
 
-    programs: Sequence[Program]
+    programs: Sequence[Program | Operator]
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class Pool(Operator):
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the weighted sum of the rows that the programs make."""
         weights = self.weights or (1 / len(self.programs),) * len(self.programs)
-        rows = [float64(program.last_row(step, scores)) for program in self.programs]
+        rows = [float64(as_program(program).last_row(step, scores)) for program in self.programs]
         pooled = torch.stack([row * weight for row, weight in zip(rows, weights, strict=True)]).sum(0)
         return in_kind_of(scores, pooled)
 
@@ -155,14 +155,14 @@ class Mask(Operator):
     tensor([4., 2., 0., -inf])
     """
 
-    then: Program
+    then: Program | Operator
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "then", as_program(self.then))
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row without what the program excludes."""
-        return excluding(scores, self.then.last_row(step, scores) == -torch.inf)
+        return excluding(scores, as_program(self.then).last_row(step, scores) == -torch.inf)
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class KLBudget(Target):
     tensor([0.6455, 0.1182, 0.1182, 0.1182])
     """
 
-    then: Program
+    then: Program | Operator
     bits: float
 
     def __post_init__(self) -> None:
@@ -201,7 +201,7 @@ class KLBudget(Target):
 
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row a part of the way to what the program makes of it."""
-        return part_of_the_way(scores, self.then.last_row(step, scores), self.bits * LN2)
+        return part_of_the_way(scores, as_program(self.then).last_row(step, scores), self.bits * LN2)
 
 
 def _program_or_fixed(other: object) -> Program | dict[int, float]:

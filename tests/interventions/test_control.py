@@ -18,9 +18,13 @@ from itwidgets.interventions import (
     Compare,
     Every,
     Greedy,
+    KLBudget,
     LastToken,
+    Mask,
     Mass,
+    Mix,
     Operator,
+    Pool,
     PositionIn,
     Predicate,
     Program,
@@ -30,6 +34,7 @@ from itwidgets.interventions import (
     TopK,
     Until,
     When,
+    lint,
 )
 
 ROW = torch.randn(20, generator=torch.Generator().manual_seed(0))
@@ -68,6 +73,26 @@ def _step(position: int, *, entropies: list[float] | None = None) -> Step:
 
 def _acts_at(operator: Operator, count: int = 10) -> list[int]:
     return [i for i in range(count) if operator(_step(i), ROW) is not ROW]
+
+
+def test_an_operator_stands_for_the_program_of_it_alone() -> None:
+    # Under strict types too.
+    ban, odd = Ban([3]), LastToken([3])
+    pairs: list[tuple[Operator, Operator]] = [
+        (At([1], ban), At([1], BAN)),
+        (Every(2, ban), Every(2, BAN)),
+        (When(odd, ban, otherwise=ban), When(odd, BAN, otherwise=BAN)),
+        (Until(odd, ban), Until(odd, BAN)),
+        (Mask(ban), Mask(BAN)),
+        (KLBudget(ban, 1.0), KLBudget(BAN, 1.0)),
+        (Mix(0.5, ban), Mix(0.5, BAN)),
+        (Pool([ban, HOT]), Pool([BAN, HOT])),
+    ]
+    for one, other in pairs:
+        assert one == other
+        assert hash(one) == hash(other)
+        assert torch.equal(one(_step(1), ROW), other(_step(1), ROW))
+    assert lint(ban) == lint(BAN) == []
 
 
 @pytest.mark.parametrize(

@@ -53,9 +53,9 @@ STEP = Step(0, [1], 1)
         Ban([4]) >> ENTROPY,
         Bias({3: 1.0}) >> KLBudget(Program((Temperature(0.5), TopP(0.9))), 0.5),
         Mass([3], 0) >> Mass([4, 5], 1.0) >> Temperature(0.7),
-        At([0], ENTROPY) >> At([1, 2], Ban([3])),  # type: ignore[arg-type]
-        At([0, 2], ENTROPY) >> Every(2, Ban([3]), start=1),  # type: ignore[arg-type]
-        At([1], Force(3)) >> TopP(0.9),  # type: ignore[arg-type]
+        At([0], ENTROPY) >> At([1, 2], Ban([3])),
+        At([0, 2], ENTROPY) >> Every(2, Ban([3]), start=1),
+        At([1], Force(3)) >> TopP(0.9),
     ],
     ids=str,
 )
@@ -94,12 +94,12 @@ def test_two_that_can_be_met_together_are_sent_to_constrain(later: Operator) -> 
     "program",
     [
         At([0], ENTROPY) >> TopK(5),
-        At([0, 4], ENTROPY) >> At([4], TopK(5)),  # type: ignore[arg-type]
-        Every(2, ENTROPY) >> At([4], TopK(5)),  # type: ignore[arg-type]
-        ENTROPY >> When(Compare("entropy", ">", 2), TopK(5)),  # type: ignore[arg-type]
+        At([0, 4], ENTROPY) >> At([4], TopK(5)),
+        Every(2, ENTROPY) >> At([4], TopK(5)),
+        ENTROPY >> When(Compare("entropy", ">", 2), TopK(5)),
         Schedule(ENTROPY, "bits", [(0, 3.0), (9, 1.0)]) >> TopK(5),
         When(Compare("entropy", ">", 2), Program(), otherwise=ENTROPY) >> TopK(5),
-        At([0], ENTROPY >> TopK(5)) >> At([1], TopK(5)),  # type: ignore[arg-type]
+        At([0], ENTROPY >> TopK(5)) >> At([1], TopK(5)),
         Program((Pool([ENTROPY >> TopK(5), Program()]),)),
     ],
     ids=str,
