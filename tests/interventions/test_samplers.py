@@ -26,6 +26,7 @@ from itwidgets.interventions import (
     TopP,
     sampling_program,
 )
+from tests.interventions.rows import rows_of_all_kinds
 
 STEP = Step(0, [1], 1)
 PAIRS = [
@@ -37,17 +38,6 @@ PAIRS = [
 IDS = [str(ours) for ours, _ in PAIRS]
 
 
-def _rows() -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    random = [torch.randn(size, generator=generator) * 3 for size in (2, 11, 200, 3000)]
-    ties = torch.randn(200, generator=generator).round()
-    excluded = torch.randn(200, generator=generator)
-    excluded[::3] = -torch.inf
-    one_left = torch.full((9,), -torch.inf)
-    one_left[4] = 1.0
-    return [*random, ties, excluded, torch.zeros(50), one_left, random[2].bfloat16()]
-
-
 def _theirs(warper: Any, row: torch.Tensor) -> torch.Tensor:
     result: torch.Tensor = warper(torch.tensor([[1]]), row[None].clone())[0]
     return result
@@ -55,13 +45,13 @@ def _theirs(warper: Any, row: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=IDS)
 def test_a_stage_is_bit_equal_to_transformers(ours: Operator, theirs: Any) -> None:
-    for row in _rows():
+    for row in rows_of_all_kinds():
         assert torch.equal(ours(STEP, row), _theirs(theirs, row))
 
 
 @pytest.mark.parametrize("ours", [*(pair[0] for pair in PAIRS), Greedy()], ids=str)
 def test_a_stage_leaves_its_input_alone(ours: Operator) -> None:
-    for row in _rows():
+    for row in rows_of_all_kinds():
         before = row.clone()
         result = ours(STEP, row)
         assert torch.equal(row, before)

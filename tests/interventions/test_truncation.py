@@ -26,6 +26,7 @@ from itwidgets.interventions import (
     TopNSigma,
     Typical,
 )
+from tests.interventions.rows import rows_of_all_kinds
 
 STEP = Step(0, [1], 1)
 PAIRS = [
@@ -46,24 +47,13 @@ STAGES = st.one_of(
 )
 
 
-def _rows() -> list[torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    random = [torch.randn(size, generator=generator) * 3 for size in (2, 11, 200, 3000)]
-    ties = torch.randn(200, generator=generator).round()
-    excluded = torch.randn(200, generator=generator)
-    excluded[::3] = -torch.inf
-    one_left = torch.full((9,), -torch.inf)
-    one_left[4] = 1.0
-    return [*random, ties, excluded, torch.zeros(50), one_left, random[2].bfloat16(), random[2].double()]
-
-
 def _kept(operator: Operator, row: torch.Tensor, step: Step = STEP) -> set[int]:
     return set(operator(step, row).isfinite().nonzero().flatten().tolist())
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS, ids=[str(ours) for ours, _ in PAIRS])
 def test_a_stage_is_bit_equal_to_transformers(ours: Operator, theirs: Any) -> None:
-    for row in _rows():
+    for row in rows_of_all_kinds():
         expected = theirs(torch.tensor([[1]]), row[None].clone())[0]
         assert torch.equal(ours(STEP, row), expected)
 
@@ -92,7 +82,7 @@ def test_a_stage_can_be_written_and_read(stage: SamplerStage) -> None:
     ids=str,
 )
 def test_rows_of_all_kinds_come_back_in_their_dtype(stage: SamplerStage) -> None:
-    for row in _rows():
+    for row in rows_of_all_kinds():
         result = stage(STEP, row)
         assert result.dtype == row.dtype
         assert not result.isnan().any()
@@ -151,7 +141,7 @@ def test_top_h_of_transformers_goes_beyond_the_bound() -> None:
 
 
 def test_the_whole_mass_cuts_nothing() -> None:
-    row = _rows()[3]
+    row = rows_of_all_kinds()[3]
     assert Typical(1)(STEP, row) is row
     assert TopH(1)(STEP, row) is row
 
