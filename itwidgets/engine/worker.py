@@ -26,6 +26,8 @@ Steps = Generator[None, None, T]
 
 _ids = itertools.count(1)
 _POLL_S = 0.1
+_REST_S = 0.1
+"""How long threads for parallel work are kept when there is none: one click often follows another."""
 
 
 class _Here(threading.local):
@@ -272,9 +274,10 @@ class Worker:
     def _next_lane(self, wait: bool = True) -> Hashable | None:
         with self._changed:
             while wait and not self._lanes and not self._closed:
-                # A set of threads that nobody uses slows whoever else computes: other engines, a user's cell.
-                release_threads()
-                self._changed.wait()
+                if not self._changed.wait(_REST_S):
+                    # Threads that nobody uses slow whoever else computes: other engines, a user's cell.
+                    release_threads()
+                    self._changed.wait()
             if not self._lanes:
                 return None
             lane: Hashable = next(iter(self._lanes))

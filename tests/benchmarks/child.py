@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import mmap
 import subprocess
@@ -23,8 +24,14 @@ def in_fresh_process(name: str, arguments: Mapping[str, Any]) -> dict[str, float
     return found
 
 
-def seconds_to_load(model: str) -> dict[str, float]:
-    """Time the import of the package and the load of a model."""
+def seconds_to_load(model: str, *, after_libraries: bool = False) -> dict[str, float]:
+    """Time the import of the package and the load of a model, maybe with its libraries imported before."""
+    if after_libraries:
+        for name in (
+            "transformers.models.llama.modeling_llama",
+            "transformers.models.auto.tokenization_auto",
+        ):
+            importlib.import_module(name)
     start = time.perf_counter()
     import itwidgets
 
