@@ -11,6 +11,7 @@ import torch
 
 from itwidgets import Engine
 from itwidgets.engine import BudgetError
+from itwidgets.engine.kv.layers import GrowingLayer
 from itwidgets.engine.kv.pool import Budget
 from itwidgets.interventions import Ban
 from tests.models import PROMPT, counted_positions, fresh_logits, tiny_engine
@@ -199,3 +200,13 @@ def test_a_device_that_stays_without_memory_ends_the_job_with_what_would_fit() -
 def test_bad_sizes_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         tiny_engine(**change)
+
+
+def test_however_long_a_text_each_token_is_copied_a_few_times_at_most() -> None:
+    layer, token, copied = GrowingLayer(), torch.zeros(1, 1, 1, 1), 0
+    for length in range(8000):
+        capacity = layer.capacity
+        layer.update(token, token)
+        copied += length if layer.capacity > capacity else 0
+        assert layer.capacity <= max(256, 1.25 * layer.length)
+    assert copied <= 5 * 8000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 
 from itwidgets import Engine
 from itwidgets.engine import ContextFullError, Rollout
@@ -157,3 +159,51 @@ def test_a_continuation_of_another_session_is_refused() -> None:
     rollout = one.rollout(0, k=1, max_new_tokens=2)
     with pytest.raises(ValueError, match="belongs to another session"):
         other.adopt(rollout[0])
+
+
+HEAD_DIM = 8
+LAYERS = 12
+A_TOKEN = LAYERS * 2 * 2 * HEAD_DIM * 4
+"""Bytes of keys and values in twelve layers with two heads of eight float32 numbers."""
+
+
+@pytest.fixture
+def bytes_of_keys_and_values() -> Iterator[Callable[[], int]]:
+    """Give what says the memory of all new tensors shaped as keys and values, each piece of it once."""
+
+    def count() -> int:
+        tensors = (each for each in gc.get_objects() if type(each) is torch.Tensor)
+        stored = [each for each in tensors if each.dim() == 4 and each.shape[1::2] == (2, HEAD_DIM)]
+        return sum({each.data_ptr(): each.untyped_storage().nbytes() for each in stored}.values())
+
+    gc.collect()
+    gc.freeze()
+    yield count
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module")
+def deep_engine() -> Engine:
+    engine = tiny_engine(num_hidden_layers=LAYERS)
+    assert engine.capabilities.branches == "held", "asked now, since it passes texts to find out"
+    return engine
+
+
+@pytest.mark.parametrize("prefix", [512, 513, 600])
+def test_ten_alternatives_take_a_seventh_of_the_memory_of_copies(
+    deep_engine: Engine, bytes_of_keys_and_values: Callable[[], int], prefix: int
+) -> None:
+    taken = []
+    session = deep_engine.session([5] * prefix)
+    hook = deep_engine.model.get_input_embeddings().register_forward_hook(
+        lambda *_: taken.append(bytes_of_keys_and_values())
+    )
+    rollout = session.rollout(0, k=10, max_new_tokens=16, program=Ban(sorted(deep_engine.stop_ids)))
+    hook.remove()
+    after = bytes_of_keys_and_values()
+    assert len(taken) == 16
+    assert max(*taken, after) <= 10 * (prefix + 16) * A_TOKEN / 7
+    memory = session.memory()
+    # What the rollout took behind the branch is given back, and what is kept for adoption is there once.
+    assert memory.current_branch == prefix * A_TOKEN
+    assert after - memory.current_branch == rollout.nbytes == 160 * A_TOKEN

@@ -32,8 +32,8 @@ class Batch(Protocol):
         """Undo what a torn step did; raises the error that is being handled where that is not possible."""
         ...
 
-    def layers(self, member: int) -> Layers | None:
-        """Keys and values that a member added to the prefix, in memory of their own."""
+    def layers(self) -> Layers | None:
+        """Take out the keys and values that were added to the prefix, member after member; ends the batch."""
         ...
 
     def states(self, member: int) -> Any:
@@ -46,10 +46,10 @@ class Batch(Protocol):
         ...
 
 
-def batch_of(runner: Runner, store: BranchStore, count: int) -> Batch:
-    """Return the best way in which a model runs ``count`` continuations of the current branch."""
+def batch_of(runner: Runner, store: BranchStore, count: int, length: int) -> Batch:
+    """Return the best way to run ``count`` continuations of the branch, of ``length`` tokens at most."""
     if runner.takes_tree_masks:
-        return FlattenedTree(runner, store)
+        return FlattenedTree(runner, store, count * length)
     store.make_room_for_copies(count)
     return (BatchOfCopies if is_known(runner.config) else SeparateCopies)(runner, store, count)
 
@@ -59,9 +59,15 @@ class FlattenedTree:
 
     Each sees the prefix and itself (Miao et al. 2024, SpecInfer). Their keys and values stand behind the
     current branch in its own buffers, so those must be lent for as long as this is in use.
+
+    Parameters
+    ----------
+    most
+        How many tokens they are together, at most.
     """
 
-    def __init__(self, runner: Runner, store: BranchStore) -> None:
+    def __init__(self, runner: Runner, store: BranchStore, most: int) -> None:
+        self._most = most
         self._runner = runner
         self._store = store
         self._prefix = len(store.rows)
@@ -76,7 +82,7 @@ class FlattenedTree:
         at = torch.tensor(positions, device=device)
         owned = torch.tensor(owners, device=device)
         mask = tree_mask(self._runner.config, self._prefix, owned, at, len(members), self._runner.model.dtype)
-        self._store.lengthen(len(self._owners), len(members))
+        self._store.lengthen(len(self._owners), len(members), self._most)
         kept = self._runner.forward(
             token_ids, self._store.cache, position_ids=at[None, -len(members) :], mask=mask
         )
@@ -86,10 +92,11 @@ class FlattenedTree:
     def repair(self) -> None:
         """Nothing to do: the next step begins by cutting the buffers to what is known."""
 
-    def layers(self, member: int) -> Layers:
-        """Keys and values that a member added to the prefix, in memory of their own."""
-        places = [self._prefix + i for i, owner in enumerate(self._owners) if owner == member]
-        return self._store.gathered(places)
+    def layers(self) -> Layers:
+        """Take out the keys and values that were added to the prefix, member after member."""
+        # Sorting keeps the tokens of a member in their order.
+        order = sorted(range(len(self._owners)), key=self._owners.__getitem__)
+        return self._store.take_out([self._prefix + i for i in order])
 
     def states(self, member: int) -> None:
         """Return nothing: keys and values say it all."""
@@ -129,11 +136,14 @@ class BatchOfCopies:
             f"{self._count} copies of {self._prefix} tokens found no memory: ask for fewer alternatives"
         )
 
-    def layers(self, member: int) -> Layers:
-        """Keys and values that a member added to the prefix, in memory of their own."""
-        stop = self._prefix + self._lengths[member]
-        mine = (slice(member, member + 1), slice(None), slice(self._prefix, stop))
-        return [(keys[mine].clone(), values[mine].clone()) for keys, values in self._attention()]
+    def layers(self) -> Layers:
+        """Copy the keys and values that were added to the prefix, member after member."""
+        return [(self._added(keys), self._added(values)) for keys, values in self._attention()]
+
+    def _added(self, states: torch.Tensor) -> torch.Tensor:
+        stops = [self._prefix + length for length in self._lengths]
+        parts = [states[i : i + 1, :, self._prefix : stop] for i, stop in enumerate(stops)]
+        return torch.cat(parts, dim=2)
 
     def states(self, member: int) -> Any:
         """Return the states after a member's last token, or ``None``."""
@@ -178,7 +188,7 @@ class SeparateCopies:
         """Give up: the copies are torn, and the next rollout makes new ones."""
         raise MemoryError(f"{len(self._caches)} caches found no memory: ask for fewer alternatives")
 
-    def layers(self, member: int) -> None:
+    def layers(self) -> None:
         """Return nothing: such a cache has no part that belongs to some tokens."""
         return
 

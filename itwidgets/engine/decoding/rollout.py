@@ -55,6 +55,7 @@ class Continuation:
     has_ended: bool = False
     row: int | None = None
     segment: Segment | None = None
+    place: int = 0
     snapshot: Snapshot | None = None
 
     def __repr__(self) -> str:
@@ -145,7 +146,7 @@ def roll_out(
     rollout = job.partial = Rollout()
     prefix = Prefix.of(branching, parent)
     with writer.store.lent():
-        batch = batch_of(writer.runner, writer.store, len(chosen))
+        batch = batch_of(writer.runner, writer.store, len(chosen), plan.max_new_tokens)
         members = [Continuation(branching.tree, parent, plan, Chooser(plan)) for _ in chosen]
         upcoming = {
             i: (token_id, forced_figures(scores, token_id) | writer.measures_of(scores, token_id))
@@ -227,13 +228,13 @@ def _keep(branching: Branching, batch: Batch, rollout: Rollout) -> None:
     """Keep what the members added to the cache, for as long as there is memory for it."""
     rollout.nbytes = batch.nbytes
     pool = branching.writer.pool
+    segment, place = Segment(batch.layers() or []), 0
+    pool.add(segment)
     for i, one in enumerate(rollout):
-        places = range(len(one.token_ids))
-        if layers := batch.layers(i):
-            one.segment = Segment({}, places, layers)
-            pool.add(one.segment)
+        one.segment, one.place = segment, place
+        place += len(one.token_ids)
         if (states := batch.states(i)) is not None:
-            one.snapshot = Snapshot({}, places[-1], states)
+            one.snapshot = Snapshot(states)
             pool.add(one.snapshot)
     pool.trim(keep=branching.writer.store)
 

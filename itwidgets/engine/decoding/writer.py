@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -27,6 +27,8 @@ from itwidgets.tree.files import ModelIdentity
 
 if TYPE_CHECKING:
     from itwidgets.engine.decoding.rollout import Continuation
+
+T = TypeVar("T")
 
 PREFILL_CHUNK = 256
 """Tokens in one forward call of a prefill: between two of them other jobs have their turn."""
@@ -48,8 +50,7 @@ class TreeWriter:
         self.runner = runner
         self.tree = tree
         self.store = BranchStore(runner.config, runner.new_cache(), pool, snapshot_interval)
-        self._identity = identity
-        self._noted_route = ""
+        self._identity, self._noted_route = identity, ""
         self.pool = pool
         self._interval = snapshot_interval
         self._kept = KeptRows()
@@ -84,8 +85,8 @@ class TreeWriter:
         return Memory(
             budget=self.pool.budget.device_bytes,
             current_branch=self.store.nbytes,
-            other_branches=self.store.held_bytes,
-            snapshots=self.store.snapshot_bytes,
+            other_branches=self.store.branches.segment_bytes,
+            snapshots=self.store.branches.snapshot_bytes,
             rows=self._kept.nbytes,
             sources=self._sources.nbytes,
             all_sessions=self.pool.device_bytes,
@@ -187,6 +188,9 @@ class TreeWriter:
 
     def adopt(self, one: Continuation) -> int:
         """Append the tokens of a continuation, which passed through the model in a rollout."""
+        # What needs memory comes first: no branch is to be half made.
+        kept = self._retried(lambda: torch.stack(one.kept))
+        segment = self._retried(lambda: one.segment and one.segment.part(one.place, len(one.token_ids)))
         parent, rows = one.parent, []
         for i, (token_id, figures) in enumerate(zip(one.token_ids, one.figures, strict=True)):
             made = {"forward": self.tree.record.next_forward, "route": Route.ROLLOUT}
@@ -195,8 +199,8 @@ class TreeWriter:
             origin = Origin.SAMPLED if i else Origin.FORCED
             parent = self._append(parent, token_id, origin, figures | made)
             rows.append(parent)
-        self._kept.add(rows, torch.stack(one.kept))
-        self.store.adopt(rows, one.segment, one.snapshot)
+        self._kept.add(rows, kept)
+        self.store.branches.adopt(rows, segment, one.snapshot)
         return parent
 
     def _append(self, parent: int, token_id: int, origin: Origin, figures: dict[str, Any]) -> int:
@@ -209,7 +213,7 @@ class TreeWriter:
             kept = self._pass(parent, [int(i) for i in self.tree.column("token_id")[list(rows)]], rows)
             renewed = [row for row in rows if row not in self._kept]
             # Of what was computed twice the last counts, wherever the first may still be held.
-            self.store.discard(rows)
+            self.store.branches.discard(rows)
             self._commit(rows, kept)
             self.tree.record.note_recomputed(rows, renewed)
 
@@ -288,7 +292,7 @@ class TreeWriter:
             return {}
         return self.measures_of(self.runner.logits(kept), token_id)
 
-    def _retried(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+    def _retried(self, compute: Callable[[], T]) -> T:
         """Compute something that the cache plays no part in; once more if the device has no memory for it."""
         return tried_twice(compute, lambda: None, self.store, self.pool)
 

@@ -26,6 +26,7 @@ class FixedLayer(GrowingLayer):
     """
 
     is_whole = False
+    growth = 2.0
 
     def __init__(self, starts: dict[torch.device, torch.Tensor]) -> None:
         super().__init__()
@@ -54,6 +55,9 @@ class FixedLayer(GrowingLayer):
         self.values[:, :, before:].zero_()
         torch._dynamo.mark_static_address(self.keys)
         torch._dynamo.mark_static_address(self.values)
+
+    def shrink(self, capacity: int) -> None:
+        """Keep the buffers: a graph was made for their shape."""
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any

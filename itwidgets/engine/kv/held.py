@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import MutableMapping, Sequence
-from typing import Any, Protocol
+import weakref
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
 
 import torch
 from transformers.cache_utils import Cache, LinearAttentionLayer
@@ -13,36 +14,48 @@ Layers = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of each layer, ``[1, heads, rows, dim]``."""
 
 
+V = TypeVar("V")
+
+
+class Index(dict[int, V]):
+    """What is held of each row; what is held refers to it weakly, so that both go with their tree."""
+
+
 class Segment:
-    """Keys and values of consecutive rows of a path, in memory of their own.
+    """Keys and values of consecutive tokens, in memory of their own.
 
     Parameters
     ----------
-    index
-        Says of each row in which segment it is held, and at which place there; it is kept up to date.
-    rows
-        The rows, in order.
     layers
-        Their keys and values.
+        The keys and values.
+    on_host
+        Whether they were moved to the host's memory.
     """
 
     used = 0
     is_lent = False
 
-    def __init__(
-        self, index: MutableMapping[int, tuple[Segment, int]], rows: Sequence[int], layers: Layers
-    ) -> None:
-        self._index = index
-        self._rows = list(rows)
+    def __init__(self, layers: Layers, *, on_host: bool = False) -> None:
         self.layers = layers
-        self.on_host = False
-        for offset, row in enumerate(self._rows):
-            index[row] = (self, offset)
+        self.on_host = on_host
+        self._rows: Sequence[int] = ()
+        self._index: weakref.ref[Index[tuple[Segment, int]]] | None = None
+
+    def hold(self, index: Index[tuple[Segment, int]], rows: Sequence[int]) -> None:
+        """Say in an index at which place each of some rows is held here, until the content is given up."""
+        self._rows, self._index = list(rows), weakref.ref(index)
+        index.update((row, (self, place)) for place, row in enumerate(self._rows))
 
     @property
     def nbytes(self) -> int:
         """Bytes of all layers."""
         return sum(keys.nbytes + values.nbytes for keys, values in self.layers)
+
+    def part(self, start: int, count: int) -> Segment:
+        """Copy the keys and values of some of the tokens, if they are still there."""
+        at = slice(start, start + count)
+        copies = [(keys[:, :, at].clone(), values[:, :, at].clone()) for keys, values in self.layers]
+        return Segment(copies, on_host=self.on_host)
 
     def move_to_host(self) -> None:
         """Keep the content, in the host's memory."""
@@ -51,30 +64,30 @@ class Segment:
 
     def drop(self) -> None:
         """Give the content up."""
-        for row in self._rows:
-            if self._index.get(row, (None,))[0] is self:
-                del self._index[row]
+        index = None if self._index is None else self._index()
+        if index is not None:
+            for row in self._rows:
+                if index.get(row, (None,))[0] is self:
+                    del index[row]
         self.layers = []
 
 
 class Snapshot:
-    """The states of a model after a row.
-
-    Parameters
-    ----------
-    index
-        Says of each row which snapshot stands at it; it is kept up to date.
-    """
+    """The states of a model after a token."""
 
     used = 0
-    on_host = False
     is_lent = False
 
-    def __init__(self, index: MutableMapping[int, Snapshot], row: int, content: Any) -> None:
-        self._index = index
-        self._row = row
+    def __init__(self, content: Any, *, on_host: bool = False) -> None:
         self.content = content
+        self.on_host = on_host
         self.nbytes = _nbytes(content)
+        self._row = -1
+        self._index: weakref.ref[Index[Snapshot]] | None = None
+
+    def hold(self, index: Index[Snapshot], row: int) -> None:
+        """Say in an index that the states after a row are held here, until the content is given up."""
+        self._row, self._index = row, weakref.ref(index)
         index[row] = self
 
     def move_to_host(self) -> None:
@@ -88,8 +101,9 @@ class Snapshot:
 
     def drop(self) -> None:
         """Give the content up."""
-        if self._index.get(self._row) is self:
-            del self._index[self._row]
+        index = None if self._index is None else self._index()
+        if index is not None and index.get(self._row) is self:
+            del index[self._row]
         self.content = None
         self.nbytes = 0
 

@@ -19,6 +19,9 @@ from transformers.cache_utils import (
 from itwidgets.engine.worker import stop_point
 
 _FIRST_CAPACITY = 256
+_GROWTH = 1.25
+"""Each token is copied four times on average until it is written over: nothing beside its forward call."""
+
 _ATTENTION = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
 _STATES = frozenset({"conv", "linear_attention"})
 _BOTH = frozenset({"hybrid", "hybrid_sliding"})
@@ -26,7 +29,7 @@ _NOTHING = "dummy"
 
 
 class GrowingLayer(CacheLayerMixin):
-    """Keys and values of one layer in buffers that double when they are full.
+    """Keys and values of one layer in buffers that grow by a quarter when they are full.
 
     Appending costs O(1) amortised where ``DynamicLayer`` copies the whole cache at each token. Sliding
     layers use it too and keep their whole history: the mask hides what is out of the window, so the
@@ -35,6 +38,7 @@ class GrowingLayer(CacheLayerMixin):
 
     is_sliding = False
     is_croppable = True
+    growth = _GROWTH
     keys: torch.Tensor
     values: torch.Tensor
 
@@ -61,7 +65,7 @@ class GrowingLayer(CacheLayerMixin):
             self.lazy_initialization(key_states, value_states)
         start, self.length = self.length, self.length + key_states.shape[-2]
         if self.length > self.capacity:
-            self.grow(max(self.length, 2 * self.capacity))
+            self.grow(self.enlarged(self.length))
         self.write(start, key_states, value_states)
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
@@ -81,15 +85,28 @@ class GrowingLayer(CacheLayerMixin):
         """Bytes of both buffers."""
         return self.keys.nbytes + self.values.nbytes if self.is_initialized else 0
 
+    def enlarged(self, needed: int) -> int:
+        """Return the capacity to grow to for so many tokens, so that appending stays O(1) amortised."""
+        return max(needed, int(self.growth * self.capacity))
+
     def grow(self, capacity: int) -> None:
         """Make the buffers hold ``capacity`` tokens, if they hold less; not before the first states came."""
-        if capacity <= self.capacity or self._like is None:
-            return
+        if capacity > self.capacity and self._like is not None:
+            self._resize(self._like, capacity)
+
+    def shrink(self, capacity: int) -> None:
+        """Give back what the buffers hold behind ``capacity`` tokens, down to what they begin with."""
+        capacity = max(capacity, _FIRST_CAPACITY)
+        if capacity < self.capacity and self._like is not None:
+            self._resize(self._like, capacity)
+
+    def _resize(self, likes: tuple[torch.Tensor, torch.Tensor], capacity: int) -> None:
         # Both are allocated before either is replaced: running out of memory here changes nothing.
-        keys, values = (_buffer(like, capacity) for like in self._like)
+        keys, values = (_buffer(like, capacity) for like in likes)
         if self.is_initialized:
-            keys[:, :, : self.capacity] = self.keys
-            values[:, :, : self.capacity] = self.values
+            shared = min(capacity, self.capacity)
+            keys[:, :, :shared] = self.keys[:, :, :shared]
+            values[:, :, :shared] = self.values[:, :, :shared]
         self.keys, self.values = keys, values
         self.is_initialized = True
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers.cache_utils import Cache, LinearAttentionLayer
 
+from itwidgets.engine.kv.branches import Branches
 from itwidgets.engine.kv.held import Layers, LayerStates, Segment, Snapshot, States, WholeCache
 from itwidgets.engine.kv.layers import GrowingLayer, is_known
 from itwidgets.engine.kv.pool import BudgetError, Pool
@@ -31,6 +32,8 @@ class BranchStore:
     ----------
     cache
         For the model's forward calls.
+    branches
+        What is held of the branches that are not current.
     used, on_host, is_lent
         For the pool, which may drop the buffers of a session that rests, unless they are lent.
     """
@@ -47,8 +50,7 @@ class BranchStore:
         self._states = self._find_states(config)
         self._slots: list[int] = []
         self._length = 0
-        self._held: dict[int, tuple[Segment, int]] = {}
-        self._snapshots: dict[int, Snapshot] = {}
+        self.branches = Branches(pool)
         self._live = _NO_ROW
         pool.add(self)
 
@@ -113,9 +115,9 @@ class BranchStore:
 
     def mark(self) -> None:
         """Take a snapshot where the cache stands, unless keys and values say it all or there is one."""
-        if self._states is None or self._live < 0 or self._live in self._snapshots:
+        if self._states is None or self._live < 0 or self._live in self.branches.snapshots:
             return
-        self._pool.add(Snapshot(self._snapshots, self._live, self._states.take()))
+        self.branches.hold_states(self._live, Snapshot(self._states.take()))
         self._pool.trim(keep=self)
 
     def _cut(self, length: int) -> None:
@@ -135,17 +137,30 @@ class BranchStore:
             self.is_lent = False
             self._cut(self._length)
 
-    def lengthen(self, extra: int, count: int) -> None:
-        """Make room for ``count`` tokens more behind ``extra`` that were written behind the branch."""
+    def lengthen(self, extra: int, count: int, most: int) -> None:
+        """Make room for ``count`` tokens more behind ``extra`` that were written behind the branch.
+
+        Parameters
+        ----------
+        most
+            How many there will be at most.
+        """
         start = self._length + extra
-        self._grow(start + count)
+        self._grow(start + count, self._length + most)
         self._vacate(start, start + count)
         for layer in self._growing:
             layer.length = start
 
-    def gathered(self, places: Sequence[int]) -> Layers:
-        """Copy the keys and values that stand at some places of the buffers."""
-        return [layer.gather(places) for layer in self._growing]
+    def take_out(self, places: Sequence[int]) -> Layers:
+        """Copy what someone wrote at some places behind the branch, and give back the room for it."""
+        while self._slots and self._slots[-1] == _NO_ROW:
+            self._slots.pop()
+        layers = []
+        for layer in self._growing:
+            # Layer by layer, so that never more than one is there twice.
+            layers.append(layer.gather(places))
+            layer.shrink(max(self._length, len(self._slots)))
+        return layers
 
     def make_room_for_copies(self, count: int) -> None:
         """Make room for so many copies of the current branch beside it.
@@ -165,28 +180,10 @@ class BranchStore:
 
     # ---------------------------------------------------------------- other branches
 
-    def adopt(self, rows: Sequence[int], segment: Segment | None, snapshot: Snapshot | None) -> None:
-        """Hold for rows what was computed for them beside this cache, if it is still there."""
-        if segment is not None and segment.layers:
-            mine = Segment(self._held, rows, segment.layers)
-            mine.on_host = segment.on_host
-            self._pool.add(mine)
-        if snapshot is not None and snapshot.content is not None:
-            last = Snapshot(self._snapshots, rows[-1], snapshot.content)
-            last.on_host = snapshot.on_host
-            self._pool.add(last)
-
-    def discard(self, rows: Sequence[int]) -> None:
-        """Give up the copies that are held of some rows, and the states at them."""
-        for row in rows:
-            self._held.pop(row, None)
-            self._snapshots.pop(row, None)
-
     def forget(self) -> None:
         """Give up all that can be computed again."""
         self.drop()
-        self._held.clear()
-        self._snapshots.clear()
+        self.branches.clear()
 
     @property
     def nbytes(self) -> int:
@@ -194,28 +191,18 @@ class BranchStore:
         states = self._states.nbytes if self._states else 0
         return states + sum(layer.nbytes for layer in self._growing)
 
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of keys and values of other branches."""
-        return sum(segment.nbytes for segment in {segment for segment, _ in self._held.values()})
-
-    @property
-    def snapshot_bytes(self) -> int:
-        """Bytes of states."""
-        return sum(snapshot.nbytes for snapshot in self._snapshots.values())
-
     def move_to_host(self) -> None:
         """Keep what the buffers hold as copies in the host's memory, and give the buffers back."""
-        if self._states is not None and self._live >= 0 and self._live not in self._snapshots:
+        if self._states is not None and self._live >= 0 and self._live not in self.branches.snapshots:
             # Copied there at once: the device may have no memory for another copy.
-            snapshot = Snapshot(self._snapshots, self._live, self._states.take(on_host=True))
+            snapshot = Snapshot(self._states.take(on_host=True))
             snapshot.move_to_host()
-            self._pool.add(snapshot)
+            self.branches.hold_states(self._live, snapshot)
         for first, last in self._runs(0, len(self._slots), set()):
             layers = [layer.view(first, last) for layer in self._growing]
-            segment = Segment(self._held, self._slots[first:last], layers)
+            segment = Segment(layers)
             segment.move_to_host()
-            self._pool.add(segment)
+            self.branches.hold(self._slots[first:last], segment)
         self.drop()
 
     def drop(self) -> None:
@@ -238,7 +225,7 @@ class BranchStore:
         while place < len(path):
             if place < len(self._slots) and self._slots[place] == path[place]:
                 place += 1
-            elif path[place] in self._held:
+            elif path[place] in self.branches.segments:
                 place += self._copy_in(path, place)
             else:
                 break
@@ -246,9 +233,12 @@ class BranchStore:
 
     def _copy_in(self, path: Sequence[int], place: int) -> int:
         """Copy rows that lie side by side in one segment into the buffers; return how many."""
-        segment, offset = self._held[path[place]]
+        segment, offset = self.branches.segments[path[place]]
         count = 1
-        while place + count < len(path) and self._held.get(path[place + count]) == (segment, offset + count):
+        while place + count < len(path) and self.branches.segments.get(path[place + count]) == (
+            segment,
+            offset + count,
+        ):
             count += 1
         # Held here: the pool may drop the segment while it makes room for the copy.
         layers = segment.layers
@@ -260,14 +250,15 @@ class BranchStore:
         self._slots[place : place + count] = path[place : place + count]
         return count
 
-    def _grow(self, needed: int) -> None:
+    def _grow(self, needed: int, most: int | None = None) -> None:
         capacity = min((layer.capacity for layer in self._growing), default=needed)
         if needed <= capacity:
             self._pool.make_room(0, keep=self)
             return
         # Before the first forward call no one knows what a token takes, and this is nothing.
         try:
-            larger = max(needed, 2 * capacity)
+            larger = max((layer.enlarged(needed) for layer in self._growing), default=needed)
+            larger = larger if most is None else max(needed, min(larger, most))
             self._pool.make_room(self.bytes_of(larger - capacity), keep=self)
         except BudgetError:
             larger = needed
@@ -280,7 +271,7 @@ class BranchStore:
         end = min(-(-stop // _BLOCK) * _BLOCK, len(self._slots))
         for first, last in self._runs(start, end, set(again)):
             layers = [layer.copy(first, last) for layer in self._growing]
-            self._pool.add(Segment(self._held, self._slots[first:last], layers))
+            self.branches.hold(self._slots[first:last], Segment(layers))
             self._pool.trim(keep=self)
         last = min(stop, len(self._slots))
         self._slots[start:last] = [_NO_ROW] * (last - start)
@@ -295,7 +286,7 @@ class BranchStore:
 
     def _is_free(self, place: int, again: Container[int]) -> bool:
         row = self._slots[place]
-        return row == _NO_ROW or row in self._held or row in again
+        return row == _NO_ROW or row in self.branches.segments or row in again
 
     # ---------------------------------------------------------------- states
 
@@ -303,7 +294,7 @@ class BranchStore:
         """How many rows of ``path``, at most ``limit``, lead to a state that is held."""
         if self._states is None:
             return limit
-        while limit and path[limit - 1] != self._live and path[limit - 1] not in self._snapshots:
+        while limit and path[limit - 1] != self._live and path[limit - 1] not in self.branches.snapshots:
             limit -= 1
         return limit
 
@@ -313,6 +304,6 @@ class BranchStore:
         if row == _NO_ROW:
             self._states.reset()
         else:
-            self._pool.touch(self._snapshots[row])
-            self._states.put_back(self._snapshots[row].content)
+            self._pool.touch(self.branches.snapshots[row])
+            self._states.put_back(self.branches.snapshots[row].content)
         self._live = row
