@@ -121,12 +121,13 @@ def _simulated(temperature: float, n: int) -> tuple[torch.Tensor, torch.Tensor, 
 
 
 def test_sampled_text_is_typical_and_tempered_text_is_not() -> None:
-    z = information.calibration_z(*_simulated(1.0, 200))
+    plain, tempered = _simulated(1.0, 200), _simulated(0.7, 200)
+    z = information.calibration_z(*plain)
     # Standard normal: the mean of 400 lies within 0.2 and their deviation within 0.15, four errors each.
     assert abs(float(z.mean())) < 0.2
     assert abs(float(z.std()) - 1) < 0.15
-    assert float(information.calibration_z(*_simulated(0.7, 200)).max()) < -2
-    near, far = (information.typical_set_distance(*_simulated(t, 200)[:2]).mean() for t in (1.0, 0.7))
+    assert float(information.calibration_z(*tempered).max()) < -2
+    near, far = (information.typical_set_distance(*texts[:2]).mean() for texts in (plain, tempered))
     assert float(near) < 0.2 * float(far)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import rel_entr
@@ -71,6 +71,7 @@ def test_all_targets_are_met_in_any_order(count: int) -> None:
         torch.testing.assert_close(log_q, first, rtol=0, atol=1e-9)
 
 
+@settings(max_examples=20)
 @given(st.data(), st.integers(0, 10_000))
 def test_what_some_distribution_has_is_met(data: Any, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -91,6 +92,7 @@ def test_what_some_distribution_has_is_met(data: Any, seed: int) -> None:
     assert _cost(constrain, row) <= float(kl_divergence(log_w, log_probabilities(row))) + 1e-9
 
 
+@settings(max_examples=20)
 @given(st.integers(3, 60), st.integers(1, 3), st.floats(0.3, 10), st.integers(0, 10_000))
 def test_means_and_entropy_that_some_distribution_has_are_met(
     size: int, count: int, temperature: float, seed: int

@@ -239,7 +239,7 @@ def test_copies_allow_the_same(operator: Operator, copied: Callable[[Operator], 
 # ---------------------------------------------------------------- in sessions
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 1000))
 def test_texts_are_of_the_language(shared_engine: Engines, seed: int) -> None:
     engine = shared_engine("llama")

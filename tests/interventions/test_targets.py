@@ -146,10 +146,10 @@ def test_an_entropy_is_met_within_its_range(row: torch.Tensor, share: float) -> 
     assert abs(_entropy(TargetEntropy(bits)(STEP, row)) - bits) <= 1e-10
 
 
-@given(st.integers(2, 40), st.sampled_from([32_000, 152_064]))
-def test_an_entropy_is_met_in_a_large_vocabulary(tenths: int, size: int) -> None:
-    row = 3 * torch.randn(size, generator=torch.Generator().manual_seed(tenths), dtype=torch.float64)
-    bits = 0.35 * tenths - 0.5
+@pytest.mark.parametrize("size", [32_000, 152_064])
+@pytest.mark.parametrize("bits", [0.2, 1.0, 4.75, 9.3, 13.5])
+def test_an_entropy_is_met_in_a_large_vocabulary(bits: float, size: int) -> None:
+    row = 3 * torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert abs(_entropy(TargetEntropy(bits)(STEP, row)) - bits) <= 1e-10
 
 

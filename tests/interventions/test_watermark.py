@@ -69,8 +69,8 @@ def test_the_test_is_that_of_transformers(mark: Watermark, once_each: bool) -> N
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_marked_text_is_found_and_others_are_not(engine: Engine, scheme: str) -> None:
     mark, session, plain = Watermark(nats=4.0, scheme=scheme), engine.session(PROMPT), engine.session(PROMPT)
-    marked = [node.token_id for node in session.generate(max_new_tokens=80, program=mark).wait()]
-    unmarked = [node.token_id for node in plain.generate(max_new_tokens=80, program=Program()).wait()]
+    marked = [node.token_id for node in session.generate(max_new_tokens=40, program=mark).wait()]
+    unmarked = [node.token_id for node in plain.generate(max_new_tokens=40, program=Program()).wait()]
     assert mark.detect(marked, VOCABULARY_SIZE).p_value < 1e-6
     assert mark.detect(unmarked, VOCABULARY_SIZE).p_value > 1e-3
     other = Watermark(nats=4.0, scheme=scheme, key=99)

@@ -16,6 +16,7 @@ from itwidgets.engine.loading.embedded import NAME
 
 ROOT = Path(__file__).parents[2]
 ANOTHER_MODEL = '"meta-llama/Llama-2-7b-hf"'
+TOKENS = 4
 # What examples call without saying what it is.
 UNDEFINED = {
     "boost_function": "boost_function = science_boost",
@@ -36,12 +37,19 @@ def toolkit_text() -> str:
 
 
 def examples(text: str) -> list[str]:
-    """Return its Python, with this package and the embedded model in the places of others."""
+    """Return its Python for this package and the embedded model in the places of others, and short texts."""
     blocks: list[str] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    return [re.sub(r"\bsrc\.", "itwidgets.", block).replace(ANOTHER_MODEL, repr(NAME)) for block in blocks]
+    return [_here(block) for block in blocks]
 
 
-@pytest.mark.timeout(1200)  # it loads the model four times and makes hundreds of tokens
+def _here(block: str) -> str:
+    block = re.sub(r"\bsrc\.", "itwidgets.", block).replace(ANOTHER_MODEL, repr(NAME))
+    # Each token of the embedded model takes as long as all else of an example.
+    block = re.sub(r"\bmax_new_tokens=\d+", f"max_new_tokens={TOKENS}", block)
+    return re.sub(r"\bnum_samples=\d+", f"num_samples=2, max_new_tokens={TOKENS}", block)
+
+
+@pytest.mark.timeout(1200)  # it loads the model four times
 def test_every_example_runs(
     smollm: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
