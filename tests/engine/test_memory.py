@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import itwidgets as itw
 from itwidgets import Engine
 from itwidgets.engine import BudgetError
 from itwidgets.engine.kv.layers import GrowingLayer
 from itwidgets.engine.kv.pool import Budget
-from itwidgets.interventions import Ban
+from itwidgets.engine.model.routes import room_for_copies
+from itwidgets.interventions import Ban, Step
 from tests.models import PROMPT, counted_positions, fresh_logits, tiny_engine
 
 # Two layers of two heads of eight numbers, keys and values, in float32.
@@ -200,6 +203,67 @@ def test_a_device_that_stays_without_memory_ends_the_job_with_what_would_fit() -
 def test_bad_sizes_are_one_sentence(change: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         tiny_engine(**change)
+
+
+def test_keys_and_copies_of_weights_are_never_promised_the_same_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = 1_000_000
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+    for fast in (True, False):
+        engine = tiny_engine(fast=fast)
+        copies = room_for_copies(engine.model) if fast else 0
+        assert copies + engine.pool.budget.device_bytes <= free
+        assert engine.pool.budget.device_bytes == (free - copies) // 2
+    free = 10_000
+    assert room_for_copies(engine.model) + tiny_engine().pool.budget.device_bytes <= free
+
+
+def test_what_scores_a_long_text_counts_and_makes_others_go() -> None:
+    engine = tiny_engine(kv_budget=600 * A_TOKEN)
+    held = []
+    session = grown(engine, 20)
+    with counted_positions(engine.model) as counts:
+        engine.model.get_input_embeddings().register_forward_hook(
+            lambda *_: held.append(engine.pool.device_bytes)
+        )
+        frame = itw.score(engine, [[5] * 500], batch_tokens=100)
+        assert counts == [100] * 4 + [99]
+    assert len(frame) == 500
+    assert held[-1] == 500 * A_TOKEN, "the text alone: the buffers of the session were dropped for it"
+    assert session.memory().current_branch == 0
+    assert_right(session)
+
+
+def test_a_text_to_score_that_does_not_fit_is_one_sentence() -> None:
+    engine = tiny_engine(kv_budget=300 * A_TOKEN)
+    with pytest.raises(BudgetError, match=r"a text of 499 tokens needs 0.1 MiB for keys and values, but the"):
+        itw.score(engine, [[5] * 500], batch_tokens=100)
+    assert_right(grown(engine, 5))
+
+
+def test_a_second_source_counts_and_goes_when_it_is_not_used() -> None:
+    engine = tiny_engine(kv_budget=FIRST_BUFFER)
+    source = engine.source([5] * 9)
+    scores = source(Step(0, [5] * 9, 9))
+    assert engine.pool.device_bytes == FIRST_BUFFER
+    session = grown(engine, 3)
+    assert engine.pool.device_bytes == session.memory().current_branch == FIRST_BUFFER
+    torch.testing.assert_close(source(Step(1, [5] * 9 + [4], 9)), source(Step(1, [5] * 9 + [4], 9)))
+    torch.testing.assert_close(source(Step(0, [5] * 9, 9)), scores)
+
+
+def test_texts_that_do_not_fit_together_are_scored_one_half_after_the_other() -> None:
+    engine = tiny_engine()
+    texts = [[5, 6, 7], [8, 9], [10, 11, 12, 13]]
+    expected = itw.score(engine, texts)
+    exhausted = Exhausted(engine.model, times=3)
+    with counted_positions(engine.model) as counts:
+        found = itw.score(engine, texts)
+        # Twice all, then once the longest alone without and once with memory.
+        assert len(counts) == 2 + 2 + 1
+    exhausted.hook.remove()
+    np.testing.assert_allclose(found["surprisal_bits"], expected["surprisal_bits"], atol=1e-4)
 
 
 def test_however_long_a_text_each_token_is_copied_a_few_times_at_most() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import torch
 
 from itwidgets.engine.kv.pool import MIB, BudgetError, Pool
 from itwidgets.engine.kv.store import BranchStore
+from itwidgets.engine.model.runner import Runner
 
 T = TypeVar("T")
 
@@ -65,13 +66,51 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def tried_twice(step: Callable[[], T], repair: Callable[[], None], store: BranchStore, pool: Pool) -> T:
+def pass_after(
+    runner: Runner, store: BranchStore, pool: Pool, token_ids: Sequence[int], before: Sequence[int]
+) -> torch.Tensor:
+    """Pass tokens through a model after rows that a store holds; once more if a device has no memory for it.
+
+    Raises
+    ------
+    MemoryError
+        When there is no memory even so, or what is before them was lost.
+    """
+
+    def step() -> torch.Tensor:
+        store.reserve(len(token_ids))
+        return runner.forward(token_ids, store.cache)
+
+    def repair() -> None:
+        store.rollback()
+        if store.activate(before) < len(before):
+            raise MemoryError(f"the device has no memory for {store.name}")
+
+    return tried_twice(step, repair, store, pool)
+
+
+def retried(compute: Callable[[], T], pool: Pool, store: BranchStore | None = None) -> T:
+    """Compute something that no cache plays a part in; once more if a device has no memory for it.
+
+    Parameters
+    ----------
+    store
+        Is not given up.
+    """
+    return tried_twice(compute, lambda: None, store, pool)
+
+
+def tried_twice(
+    step: Callable[[], T], repair: Callable[[], None], store: BranchStore | None, pool: Pool
+) -> T:
     """Run a step, and once more with everything else given up if a device has no memory for it.
 
     Parameters
     ----------
     repair
         Puts the cache back to where it was before the step.
+    store
+        Has that cache, if the step has one.
 
     Raises
     ------
@@ -102,9 +141,9 @@ def _release_cached() -> None:
         torch.mps.empty_cache()
 
 
-def _out_of_memory(error: BaseException, store: BranchStore) -> MemoryError:
-    length = len(store.rows)
-    per_token = store.bytes_of(1)
+def _out_of_memory(error: BaseException, store: BranchStore | None) -> MemoryError:
+    length = 0 if store is None else len(store.rows)
+    per_token = 0 if store is None else store.bytes_of(1)
     where = f"a step after {length} tokens found no memory even with all other branches dropped"
     would = f"about {length + _free_bytes() // per_token} tokens" if per_token else "a smaller model or dtype"
     return MemoryError(f"{where}: {would} would fit ({' '.join(str(error).split())[:200]})")

@@ -8,7 +8,7 @@ import torch
 
 from itwidgets.engine.decoding.generation import ContextFullError
 from itwidgets.engine.decoding.kept import KeptRows
-from itwidgets.engine.decoding.memory import tried_twice
+from itwidgets.engine.decoding.memory import pass_after
 from itwidgets.engine.decoding.sources import Sources
 from itwidgets.engine.decoding.writer import tokens_at_once
 from itwidgets.engine.kv.pool import Pool
@@ -58,6 +58,7 @@ class ModelSource:
         if prompt_ids is not None:
             self._read, self._start = runner.begin(prompt_ids)
         self._store = BranchStore(runner.config, runner.new_cache(), pool, snapshot_interval)
+        self._store.name = f"the text of {name}"
         self._sources = Sources(self._store, pool)
         self._kept = KeptRows()
         if not runner.keeps_hidden:
@@ -137,22 +138,10 @@ class ModelSource:
         while place < len(path):
             count = tokens_at_once(self._runner, len(path) - place, begins=place == 0)
             stop = place + count
-            kept = self._forward(token_ids[place:stop], path[:place])
+            kept = pass_after(self._runner, self._store, self._pool, token_ids[place:stop], path[:place])
             self._store.commit(path[place:stop])
             self._kept.add(path[place:stop], kept)
             place = stop
-
-    def _forward(self, token_ids: Sequence[int], before: Sequence[int]) -> torch.Tensor:
-        def step() -> torch.Tensor:
-            self._store.reserve(len(token_ids))
-            return self._runner.forward(token_ids, self._store.cache)
-
-        def repair() -> None:
-            self._store.rollback()
-            if self._store.activate(before) < len(before):
-                raise MemoryError(f"the device has no memory for the text of {self.name}")
-
-        return tried_twice(step, repair, self._store, self._pool)
 
 
 def _fitted(scores: torch.Tensor, size: int) -> torch.Tensor:

@@ -15,7 +15,7 @@ from itwidgets.engine.decoding.choice import require_numbers
 from itwidgets.engine.decoding.figures import KnownToken, PendingToken, model_figures
 from itwidgets.engine.decoding.kept import KeptRows
 from itwidgets.engine.decoding.measured import Measured
-from itwidgets.engine.decoding.memory import Memory, tried_twice
+from itwidgets.engine.decoding.memory import Memory, retried, tried_twice
 from itwidgets.engine.decoding.sources import Sources
 from itwidgets.engine.kv.layers import can_be_cut
 from itwidgets.engine.kv.pool import Pool
@@ -294,7 +294,7 @@ class TreeWriter:
 
     def _retried(self, compute: Callable[[], T]) -> T:
         """Compute something that the cache plays no part in; once more if the device has no memory for it."""
-        return tried_twice(compute, lambda: None, self.store, self.pool)
+        return retried(compute, self.pool, self.store)
 
     def _commit(self, rows: Sequence[int], kept: torch.Tensor) -> None:
         self.store.commit(rows)

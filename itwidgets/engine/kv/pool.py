@@ -56,9 +56,15 @@ class Budget:
     host_bytes: int = 0
 
     @classmethod
-    def default(cls, device: torch.device) -> Budget:
-        """Half of what the device has free, and a quarter of the host's where that is another memory."""
-        free = psutil.virtual_memory().available
+    def default(cls, device: torch.device, promised: int = 0) -> Budget:
+        """Half of what the device has free, and a quarter of the host's where that is another memory.
+
+        Parameters
+        ----------
+        promised
+            Bytes of the host's memory that are free now and will be taken by something else.
+        """
+        free = max(0, psutil.virtual_memory().available - promised)
         if device.type == "cuda":
             devices = range(torch.cuda.device_count())
             on_device = sum(torch.cuda.mem_get_info(index)[0] for index in devices)
@@ -96,7 +102,7 @@ class Pool:
         """Bytes that were moved to the host."""
         return sum(holding.nbytes for holding in self._holdings if holding.on_host)
 
-    def make_room(self, wanted: int, keep: Holding, what: str = "this branch") -> None:
+    def make_room(self, wanted: int, keep: Holding, what: str) -> None:
         """Give up what was used longest ago until ``wanted`` more bytes fit.
 
         Parameters
@@ -140,13 +146,13 @@ class Pool:
                 over -= holding.nbytes
                 self._give_up(holding)
 
-    def drop_all(self, keep: Holding) -> None:
+    def drop_all(self, keep: Holding | None) -> None:
         """Give up everything on the model's devices but ``keep``: the device has no memory left."""
         for holding in self._oldest_first():
             if self._may_go(holding, keep):
                 self._give_up(holding)
 
-    def _may_go(self, holding: Holding, keep: Holding) -> bool:
+    def _may_go(self, holding: Holding, keep: Holding | None) -> bool:
         return holding is not keep and not holding.on_host and not holding.is_lent
 
     def _oldest_first(self) -> list[Any]:

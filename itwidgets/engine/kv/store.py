@@ -34,10 +34,13 @@ class BranchStore:
         For the model's forward calls.
     branches
         What is held of the branches that are not current.
+    name
+        What its current branch is called where it does not fit.
     used, on_host, is_lent
         For the pool, which may drop the buffers of a session that rests, unless they are lent.
     """
 
+    name = "this branch"
     on_host = False
     used = 0
     is_lent = False
@@ -253,16 +256,16 @@ class BranchStore:
     def _grow(self, needed: int, most: int | None = None) -> None:
         capacity = min((layer.capacity for layer in self._growing), default=needed)
         if needed <= capacity:
-            self._pool.make_room(0, keep=self)
+            self._pool.make_room(0, self, self.name)
             return
         # Before the first forward call no one knows what a token takes, and this is nothing.
         try:
             larger = max((layer.enlarged(needed) for layer in self._growing), default=needed)
             larger = larger if most is None else max(needed, min(larger, most))
-            self._pool.make_room(self.bytes_of(larger - capacity), keep=self)
+            self._pool.make_room(self.bytes_of(larger - capacity), self, self.name)
         except BudgetError:
             larger = needed
-            self._pool.make_room(self.bytes_of(larger - capacity), keep=self)
+            self._pool.make_room(self.bytes_of(larger - capacity), self, self.name)
         for layer in self._growing:
             layer.grow(larger)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _ROOM = 0.5
-"""Of the memory that is free when a model is first run: what copies of its weights may take."""
+"""Of the host's memory that is free when the model is looked at: what copies of its weights may take."""
 
 PLAIN, PACKED, FUSED, COMPILED = "plain", "packed", "fused", "compiled"
 
@@ -44,7 +44,7 @@ class Routes:
 
     def __init__(self, model: PreTrainedModel, agrees: Callable[[FusedStep], bool]) -> None:
         self._model = model
-        self._packs = Packs(int(_ROOM * psutil.virtual_memory().available))
+        self._packs = Packs(room_for_copies(model))
         self._linears: PackedLinears | None = None
         self._head: PackedLinears | None = None
         self._fused: FusedStep | None = None
@@ -84,3 +84,9 @@ class Routes:
     def _in_place(self, linears: PackedLinears) -> AbstractContextManager[bool]:
         # A product with a copy gives no gradients.
         return linears.in_place() if linears and not torch.is_grad_enabled() else nullcontext(False)
+
+
+def room_for_copies(model: PreTrainedModel) -> int:
+    """Bytes of the host's memory that copies of a model's weights may take."""
+    weights = sum(layer.weight.nbytes for layer in filter(can_be_packed, model.modules()))
+    return min(weights, int(_ROOM * psutil.virtual_memory().available))

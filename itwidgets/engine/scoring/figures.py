@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from itwidgets.engine.decoding.memory import retried
+from itwidgets.engine.kv.pool import Pool
 from itwidgets.engine.model.runner import Runner
 from itwidgets.engine.scoring.passes import Passed
 from itwidgets.engine.worker import Steps
@@ -44,7 +47,7 @@ class Figures:
         self._top_ids = np.full((rows, top_k), -1, dtype=np.int64)
         self._top_log_probs = np.full((rows, top_k), np.nan)
 
-    def fill(self, runner: Runner, passed: Passed) -> Steps[None]:
+    def fill(self, runner: Runner, pool: Pool, passed: Passed) -> Steps[None]:
         """Fill in the rows that a forward call is about, a few at a time.
 
         Raises
@@ -56,8 +59,11 @@ class Figures:
         for start in range(0, len(passed.rows), step):
             here = slice(start, start + step)
             self._context[passed.rows[here]] = passed.contexts[here]
-            self._put(passed.rows[here], passed.token_ids[here], runner.all_logits(passed.kept[here]))
+            retried(partial(self._score, runner, passed, here), pool)
             yield
+
+    def _score(self, runner: Runner, passed: Passed, here: slice) -> None:
+        self._put(passed.rows[here], passed.token_ids[here], runner.all_logits(passed.kept[here]))
 
     def _put(
         self, rows: npt.NDArray[np.int64], token_ids: npt.NDArray[np.int64], scores: torch.Tensor

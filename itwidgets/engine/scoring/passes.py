@@ -9,6 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from itwidgets.engine.decoding.memory import pass_after, retried
+from itwidgets.engine.kv.pool import Pool
+from itwidgets.engine.kv.store import BranchStore
 from itwidgets.engine.model.runner import Runner
 from itwidgets.engine.scoring.windows import Window
 
@@ -38,7 +41,9 @@ class Passed:
     count: int
 
 
-def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Iterator[Passed]:
+def passes(
+    runner: Runner, pool: Pool, windows: Sequence[Window], batch_tokens: int, batch_size: int
+) -> Iterator[Passed]:
     """Pass windows through the model, the longest first; give what each forward call left.
 
     Windows stand below each other, filled up at their ends, where what is filled up comes too late to
@@ -47,6 +52,8 @@ def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_s
 
     Parameters
     ----------
+    pool
+        Has to have room for the keys and values of a window that passes in chunks.
     batch_tokens
         Tokens in one call, at most, padding included. A longer window goes alone, in chunks of so many.
     batch_size
@@ -55,9 +62,9 @@ def passes(runner: Runner, windows: Sequence[Window], batch_tokens: int, batch_s
     ordered = sorted(windows, key=lambda window: -len(window.token_ids))
     for pack in _packs(ordered, batch_tokens, batch_size):
         if len(pack) == 1:
-            yield from _chunks(runner, pack[0], batch_tokens)
+            yield from _chunks(runner, pool, pack[0], batch_tokens)
         else:
-            kept = _together(runner, [window.token_ids for window in pack])
+            kept = _together(runner, pool, [window.token_ids for window in pack])
             yield _joined([_passed(window, 0, one) for window, one in zip(pack, kept, strict=True)])
 
 
@@ -71,17 +78,32 @@ def _packs(windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Ite
         start = stop
 
 
-def _chunks(runner: Runner, window: Window, batch_tokens: int) -> Iterator[Passed]:
-    ids, cache = window.token_ids, runner.trial_cache()
+def _chunks(runner: Runner, pool: Pool, window: Window, batch_tokens: int) -> Iterator[Passed]:
+    ids = window.token_ids
+    store = BranchStore(runner.config, runner.trial_cache(), pool, batch_tokens)
+    store.name = f"a text of {len(ids)} tokens"
     step = batch_tokens if len(ids) <= batch_tokens or runner.continues_in_chunks else len(ids)
-    for start in range(0, len(ids), step):
-        yield _passed(window, start, runner.forward(ids[start : start + step], cache))
+    # Lent to itself: what has passed is not given up before the rest has.
+    with store.lent():
+        for start in range(0, len(ids), step):
+            chunk = ids[start : start + step]
+            kept = pass_after(runner, store, pool, chunk, range(start))
+            store.commit(range(start, start + len(chunk)))
+            yield _passed(window, start, kept)
 
 
-def _together(runner: Runner, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+def _together(runner: Runner, pool: Pool, texts: Sequence[Sequence[int]]) -> Sequence[torch.Tensor]:
+    """Pass texts below each other, or one half after the other where a device has no memory for them all."""
     longest = max(map(len, texts))
     rows = torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in texts])
-    return [one[: len(ids)] for one, ids in zip(runner.forward_texts(rows), texts, strict=True)]
+    try:
+        found = retried(lambda: runner.forward_texts(rows), pool)
+    except MemoryError:
+        if len(texts) == 1:
+            raise
+        half = len(texts) // 2
+        return [*_together(runner, pool, texts[:half]), *_together(runner, pool, texts[half:])]
+    return [one[: len(ids)] for one, ids in zip(found, texts, strict=True)]
 
 
 def _passed(window: Window, start: int, kept: torch.Tensor) -> Passed:

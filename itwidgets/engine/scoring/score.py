@@ -140,6 +140,9 @@ def score(
         When there is no text, a text is empty, or a parameter is out of its range.
     RuntimeError
         When the engine is closed.
+    MemoryError
+        When there is no memory for a text even alone; a :class:`~itwidgets.engine.BudgetError` when its keys
+        and values need more than ``kv_budget``.
 
     Examples
     --------
@@ -176,9 +179,9 @@ def start_scoring(engine: Engine, texts: Texts, scope: Scope, adapter: str | Non
     about = _about(engine, scope, prefix, stride, adapter)
 
     def body(job: Scoring) -> Steps[pd.DataFrame]:
-        for passed in passes(engine.runner, windows, scope.batch_tokens, scope.batch_size):
+        for passed in passes(engine.runner, engine.pool, windows, scope.batch_tokens, scope.batch_size):
             yield
-            yield from figures.fill(engine.runner, passed)
+            yield from figures.fill(engine.runner, engine.pool, passed)
             job.passed += passed.count
         frame = figures.to_frame()
         frame.attrs.update(about, route=engine.runner.route)
