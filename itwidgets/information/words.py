@@ -28,6 +28,7 @@ import numpy.typing as npt
 import torch
 
 from itwidgets.information.kernel import (
+    TINY,
     Array,
     at,
     beside,
@@ -141,9 +142,14 @@ def word_boundaries(log_p: Array, starts: Array, ends: Array) -> WordBoundaries:
     rows = float64(log_p)
     begin, end = _masks(starts, ends, rows.device)
     mask_of(begin, rows)
+    classes = torch.stack([begin, end, ~(begin | end)], -1).double()
     # Row by row: several rows of a large vocabulary do not fit the processor's caches.
     flat = rows.reshape(-1, rows.shape[-1])
-    masses = [torch.stack([log_mass(row, mask) for row in flat]) for mask in (begin | end, ~begin)]
+    begins, ends_text, goes_on = torch.stack([row.exp() @ classes for row in flat]).unbind(-1)
+    masses = [
+        _log_mass(flat, begin | end, begins + ends_text, goes_on),
+        _log_mass(flat, ~begin, ends_text + goes_on, begins),
+    ]
     return WordBoundaries(*(like(log_p, mass.reshape(rows.shape[:-1])) for mass in masses))
 
 
@@ -283,6 +289,16 @@ def word_surprisals(
     return WordSurprisals(
         *(like(log_p, tensor(part)) for part in sum_over_words(corrected, ids, starts, ends))
     )
+
+
+def _log_mass(
+    rows: torch.Tensor, mask: torch.Tensor, inside: torch.Tensor, outside: torch.Tensor
+) -> torch.Tensor:
+    """Log of the mass within a mask, from the masses within it and without."""
+    if bool((inside < TINY).any()):
+        # What underflows as a probability still has a logarithm.
+        return torch.stack([log_mass(row, mask) for row in rows])
+    return torch.where(outside < 0.5, torch.log1p(-outside), inside.log())
 
 
 def _masks(starts: Array, ends: Array, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

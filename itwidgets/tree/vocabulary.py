@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from itwidgets.information import word_starts
 from itwidgets.interventions import is_whole
 
 if TYPE_CHECKING:
@@ -103,6 +104,27 @@ class Vocabulary:
         mask = np.ones(self.size, dtype=np.bool_)
         mask[[i for i in self.tokenizer.get_vocab().values() if i < self.size]] = False
         return mask
+
+    @cached_property
+    def delimiters(self) -> npt.NDArray[np.bool_]:
+        """Which ids are special tokens, such as BOS and EOS, shape ``[V]``: where one stands, a text ends.
+
+        The token that stands for unknown text is none of them.
+        """
+        tokenizer = self.tokenizer
+        # Where nothing is unknown, as in byte-level BPE, that name is often given to the end of a text.
+        unknown = getattr(tokenizer.backend_tokenizer.model, "unk_token", tokenizer.unk_token)
+        mask = np.zeros(self.size, dtype=np.bool_)
+        for i, token in tokenizer.added_tokens_decoder.items():
+            if i < self.size:
+                mask[i] = token.special and token.content != unknown
+        return mask
+
+    @cached_property
+    def word_starts(self) -> npt.NDArray[np.bool_]:
+        """Which ids begin a word, by the whitespace that they begin with, shape ``[V]``."""
+        texts = [self.token_bytes(i) for i in range(self.size)]
+        return word_starts(texts, specials=np.flatnonzero(self.delimiters).tolist())
 
     @cached_property
     def frame(self) -> tuple[list[int], list[int]]:

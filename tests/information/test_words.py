@@ -157,6 +157,17 @@ def test_boundaries_are_the_masses_of_the_tokens_there() -> None:
     assert float(found.spaceless) == pytest.approx(math.log(np.exp(row[~STARTS]).sum()), rel=1e-12)
 
 
+def test_boundaries_that_underflow_as_probabilities_have_logarithms() -> None:
+    rows = np.full((2, len(BYTES)), -900.0)
+    rows[:, 4] = 0.0
+    rows[1, 2] = 1.0
+    found = word_boundaries(log_probabilities(rows), STARTS, ENDS)
+    assert float(found.boundary[0]) == pytest.approx(-900 + math.log(5), rel=1e-12)
+    assert float(found.boundary[1]) == pytest.approx(1 - math.log1p(math.e), rel=1e-12)
+    excluded = np.where(STARTS | ENDS, -INF, 0.0)
+    assert float(word_boundaries(log_probabilities(excluded), STARTS, ENDS).boundary) == -INF
+
+
 def test_a_text_of_no_tokens_has_no_words() -> None:
     found = word_surprisals(np.zeros((1, 8)) - math.log(8), np.zeros(0, dtype=np.int64), STARTS, ENDS)
     assert [np.asarray(part).tolist() for part in found] == [[], [], []]

@@ -104,6 +104,30 @@ def test_a_head_narrower_than_the_tokenizer_marks_its_own_ids() -> None:
     assert not Vocabulary(byte_level_tokenizer(), 400).undecodable.any()
 
 
+def test_words_begin_where_the_tokenizers_write_a_space() -> None:
+    signs = {"byte-level": ("Ġ", "Ċ"), "SentencePiece": ("▁", "<0x0A>", "<0x20>")}
+    for name, vocabulary in VOCABULARIES.items():
+        tokens = vocabulary.tokenizer.convert_ids_to_tokens(list(range(len(vocabulary.tokenizer))))
+        is_start = vocabulary.word_starts[: len(tokens)]
+        begins = np.array([token.startswith(signs[name]) for token in tokens])
+        assert is_start[begins].all()
+        # Besides those, the other signs for whitespace that ASCII has.
+        assert {vocabulary.token_bytes(i) for i in np.flatnonzero(is_start & ~begins).tolist()} == {
+            bytes([byte]) for byte in b"\t\v\f\r\x1c\x1d\x1e\x1f"
+        }
+        assert not vocabulary.word_starts[len(tokens) :].any()
+
+
+def test_special_tokens_delimit_texts_but_unknown_text_does_not(smollm: Engine) -> None:
+    found = {
+        name: set(vocabulary.tokenizer.convert_ids_to_tokens(np.flatnonzero(vocabulary.delimiters).tolist()))
+        for name, vocabulary in VOCABULARIES.items()
+    }
+    assert found == {"byte-level": {"<|end|>", "<|user|>", "<|model|>"}, "SentencePiece": {"<s>", "</s>"}}
+    # Its end of a text bears the name of unknown text too.
+    assert smollm.vocabulary.delimiters[smollm.tokenizer.unk_token_id]
+
+
 def _with_gap() -> PreTrainedTokenizerFast:
     """Make a tokenizer with the ids 0, 1 and 6, and the special token 3."""
     tokenizer = Tokenizer(WordLevel({"a": 0, "b": 1, "c": 6}, unk_token="a"))
