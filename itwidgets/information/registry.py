@@ -79,7 +79,8 @@ def register_measure(
 ) -> Measure:
     """Add a measure of a token against its distribution.
 
-    Sessions that begin afterwards have a column of it, by which the viewer can colour their tokens.
+    Sessions that begin afterwards have a column of it, by which the viewer can colour their tokens, and
+    conditions of programs can ask for it by its name.
 
     Parameters
     ----------
