@@ -14,6 +14,7 @@ from itwidgets.engine.scoring.figures import Figures
 from itwidgets.engine.scoring.passes import passes
 from itwidgets.engine.scoring.texts import Texts, beginning, encode_texts
 from itwidgets.engine.scoring.windows import strided, windows_of
+from itwidgets.engine.scoring.words import WordFigures, word_masks
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.interventions import check_whole
 
@@ -29,6 +30,7 @@ _LOOK_S = 0.1
 class ScoreOptions(TypedDict, total=False):
     """What :func:`score` takes beside a model, an adapter and texts."""
 
+    words: bool
     bos: str
     stride: int | None
     min_context: int | None
@@ -42,6 +44,7 @@ class ScoreOptions(TypedDict, total=False):
 class Scope:
     """How texts are scored; each as in :func:`score`."""
 
+    words: bool = False
     bos: str = "auto"
     stride: int | None = None
     min_context: int | None = None
@@ -69,6 +72,7 @@ def score(
     engine: Engine,
     texts: Texts,
     *,
+    words: bool = False,
     bos: str = "auto",
     stride: int | None = None,
     min_context: int | None = None,
@@ -89,6 +93,14 @@ def score(
         A model with a decoder alone.
     texts
         A text, or a list of texts; each a string or a list of token ids.
+    words
+        Whether to score words in place of tokens. Only the token after a word says whether the word has
+        ended, so a word's surprisal is not the sum of those of its tokens: it is corrected, so that after
+        every context the probabilities of all words and of the end of the text sum to 1 (Pimentel and
+        Meister 2024; :mod:`itwidgets.information.words` has the formula). At the end of a text its last
+        word is taken to end. A word begins with a token that begins with whitespace, and behind a special
+        token, which is a row of its own; punctuation belongs to the word that it is written to. Where a token
+        ends with whitespace, as some do with line breaks, the words on both its sides count as one.
     bos
         What is put in front of each text: ``"auto"``, what the tokenizer itself puts there, which is nothing
         for some; ``"add"``, its BOS; ``"none"``, nothing. A text that begins so itself gets no second one.
@@ -130,6 +142,20 @@ def score(
         ``top_ids``, ``top_log_probs_nats``
             Lists of the `top_k` most probable tokens, best first; only if asked for.
 
+        Or, with ``words=True``, one row a word:
+
+        ``text_index``, ``word_index``, ``word``
+            Which text, which of its words, and the word without the whitespace around it. What is whitespace
+            alone, such as a second space, is a row of its own whose word is empty.
+        ``surprisal_bits``
+            Of the word, corrected; missing where its first token has nothing before it.
+        ``first_token_index``, ``token_count``
+            Which tokens it is made of.
+        ``context_length``
+            Of its first token.
+        ``byte_start``, ``byte_end``
+            Where the word without whitespace stands in the UTF-8 text.
+
         ``frame.attrs`` says by which model and how: plain JSON values.
 
     Raises
@@ -137,7 +163,8 @@ def score(
     TypeError
         When ``texts`` is no text and no list of texts, or the model has an encoder.
     ValueError
-        When there is no text, a text is empty, or a parameter is out of its range.
+        When there is no text, a text is empty, or a parameter is out of its range; for words, when no token
+        of the vocabulary begins with whitespace.
     RuntimeError
         When the engine is closed.
     MemoryError
@@ -154,8 +181,15 @@ def score(
     6           1      It             NaN  <NA>               0
     7           1      is            5.27     7               1
     8           1    Rome           17.61  2946               2
+
+    >>> frame = itw.score(engine, "It is unbelievable", words=True)
+    >>> frame[["word", "surprisal_bits", "first_token_index", "token_count"]].round(2)
+               word  surprisal_bits  first_token_index  token_count
+    0            It             NaN                  0            1
+    1            is            3.75                  1            1
+    2  unbelievable           17.76                  2            2
     """
-    scope = Scope(bos, stride, min_context, top_k, batch_tokens, batch_size)
+    scope = Scope(words, bos, stride, min_context, top_k, batch_tokens, batch_size)
     return _shown(start_scoring(engine, texts, scope, adapter), progress)
 
 
@@ -166,16 +200,21 @@ def start_scoring(engine: Engine, texts: Texts, scope: Scope, adapter: str | Non
     check_whole("top_k", scope.top_k, least=0)
     check_whole("batch_tokens", scope.batch_tokens, least=1)
     check_whole("batch_size", scope.batch_size, least=1)
+    if scope.words and scope.top_k:
+        raise ValueError(
+            f"top_k is {scope.top_k}, but it lists alternatives to tokens, not to words: leave it out"
+        )
     prefix = beginning(engine.vocabulary, scope.bos)
     stride = strided(engine.context_length, len(prefix), scope.stride, scope.min_context)
     given = encode_texts(texts, engine.vocabulary, prefix)
-    rows = np.cumsum([0, *(len(text.given) for text in given)])
+    # Of words the row after the last token is needed too.
+    rows = np.cumsum([0, *(len(text.given) + scope.words for text in given)])
     windows = [
         window
         for row, text in zip(rows.tolist(), given, strict=False)
-        for window in windows_of(text, row, engine.context_length, stride)
+        for window in windows_of(text, row, engine.context_length, stride, after=scope.words)
     ]
-    figures = Figures([text.given for text in given], engine.vocabulary, scope.top_k)
+    figures = _figures(engine, [text.given for text in given], scope)
     about = _about(engine, scope, prefix, stride, adapter)
 
     def body(job: Scoring) -> Steps[pd.DataFrame]:
@@ -192,6 +231,12 @@ def start_scoring(engine: Engine, texts: Texts, scope: Scope, adapter: str | Non
     return engine.submit(("score", uuid.uuid4().hex), job, adapter)
 
 
+def _figures(engine: Engine, texts: list[list[int]], scope: Scope) -> Figures:
+    if scope.words:
+        return WordFigures(texts, engine.vocabulary, *word_masks(engine.vocabulary, engine.stop_ids))
+    return Figures(texts, engine.vocabulary, scope.top_k)
+
+
 def _about(
     engine: Engine, scope: Scope, prefix: list[int], stride: int, adapter: str | None
 ) -> dict[str, Any]:
@@ -203,6 +248,7 @@ def _about(
         "adapter": adapter,
         "dtype": identity.dtype,
         "attention": identity.attention,
+        "words": bool(scope.words),
         "bos": scope.bos,
         "bos_token_ids": prefix,
         "context_length": limit,

@@ -8,6 +8,9 @@ from typing import Any
 
 from itwidgets.interventions import check_whole
 
+AFTER = 0
+"""Stands for the token after the last, where the row is asked for that it is drawn from: any id would do."""
+
 
 @dataclass(frozen=True)
 class Text:
@@ -55,7 +58,9 @@ class Window:
     row: int
 
 
-def windows_of(text: Text, row: int, context_length: int | None, stride: int) -> Iterator[Window]:
+def windows_of(
+    text: Text, row: int, context_length: int | None, stride: int, *, after: bool = False
+) -> Iterator[Window]:
     """Cut a text into windows: each token is scored once, with as much before it as there is room for.
 
     The last token of a window is not passed, since nothing is asked of what follows it. So the first window
@@ -69,6 +74,10 @@ def windows_of(text: Text, row: int, context_length: int | None, stride: int) ->
         Tokens that the model reads at once; ``None`` is no limit.
     stride
         How many tokens each window after the first scores.
+    after
+        Whether the row after the last token is asked for too: it scores :data:`AFTER`, in the row of the
+        table behind those of the text. Where the first window has no room for it, it has one of its own
+        with all the context there is room for. The other tokens are scored as without it.
 
     Examples
     --------
@@ -79,20 +88,21 @@ def windows_of(text: Text, row: int, context_length: int | None, stride: int) ->
     [0, 3, 4, 5] [5, 6]
     [0, 4, 5, 6] [7]
     """
+    tokens = [*text.tokens, AFTER] if after else text.tokens
     length = len(text.tokens)
-    stop = length if context_length is None else min(length, context_length + 1)
+    stop = len(tokens) if context_length is None else min(len(tokens), context_length + 1)
+
+    def window(start: int, first: int, stop: int) -> Window:
+        ids = tokens[: text.prefix] + tokens[start : stop - 1]
+        return Window(ids, len(ids) - (stop - first), tokens[first:stop], row + first - text.added)
+
     # Of the very first token nothing is known.
     first = max(1, text.added)
     if first < stop:
-        yield _window(text, row, text.prefix, first, stop)
-    while stop < length and context_length is not None:
-        first, stop = stop, min(length, stop + stride)
-        yield _window(text, row, stop - (context_length + 1 - text.prefix), first, stop)
-
-
-def _window(text: Text, row: int, start: int, first: int, stop: int) -> Window:
-    ids = text.tokens[: text.prefix] + text.tokens[start : stop - 1]
-    return Window(ids, len(ids) - (stop - first), text.tokens[first:stop], row + first - text.added)
+        yield window(text.prefix, first, stop)
+    while stop < len(tokens) and context_length is not None:
+        first, stop = stop, (min(length, stop + stride) if stop < length else len(tokens))
+        yield window(stop - (context_length + 1 - text.prefix), first, stop)
 
 
 def strided(context_length: int | None, prefix: int, stride: int | None, min_context: int | None) -> int:
