@@ -1,6 +1,7 @@
 """Measures on rows of log-probabilities: pure functions that know nothing of models or widgets."""
 
 from itwidgets.information.agreement import rank_correlation, top_k_agreement
+from itwidgets.information.change_points import change_points
 from itwidgets.information.checks import check_distribution
 from itwidgets.information.contexts import (
     context_length_curve,
@@ -69,8 +70,10 @@ from itwidgets.information.row_measures import RowMeasure, row_measures
 from itwidgets.information.rows import RowStatistics, row_statistics
 from itwidgets.information.samples import (
     EnsembleInformation,
+    InformationValue,
     SemanticEntropy,
     ensemble_information,
+    information_value,
     length_normalised_uncertainty,
     predictive_entropy,
     self_consistency,
@@ -104,6 +107,7 @@ from itwidgets.information.tokens import (
     mass_above,
     quantile,
     regret,
+    successor,
     surprisal_deviation,
     surprisal_z_score,
     ties,
@@ -119,6 +123,7 @@ from itwidgets.information.uniformity import (
     superlinear_surprisal,
     surprisal_variance,
 )
+from itwidgets.information.word_entropy import contextual_entropy, continuation_entropy
 from itwidgets.information.words import (
     WordBoundaries,
     WordSurprisals,
@@ -133,6 +138,7 @@ __all__ = [
     "EnsembleInformation",
     "EntropyInterval",
     "Estimate",
+    "InformationValue",
     "Measure",
     "PartitionEntropy",
     "RowMeasure",
@@ -147,10 +153,13 @@ __all__ = [
     "boost_efficiency",
     "calibration_z",
     "certified_entropy_interval",
+    "change_points",
     "check_distribution",
     "coefficient_of_variation",
     "compression_ratio",
     "context_length_curve",
+    "contextual_entropy",
+    "continuation_entropy",
     "corrected_surprisals",
     "cross_entropy",
     "cross_entropy_rate",
@@ -172,6 +181,7 @@ __all__ = [
     "hill_number",
     "information_flow",
     "information_skewness",
+    "information_value",
     "jackknife_entropy",
     "jensen_shannon",
     "jensen_shannon_distance",
@@ -224,6 +234,7 @@ __all__ = [
     "self_normalised_estimate",
     "semantic_entropy",
     "spike_entropy",
+    "successor",
     "sum_over_words",
     "superlinear_surprisal",
     "surprisal",

@@ -50,6 +50,21 @@ class EnsembleInformation(NamedTuple):
     mutual: Array
 
 
+class InformationValue(NamedTuple):
+    """How far a text lies from what might have stood in its place, in the unit of the distances, ``[...]``.
+
+    Attributes
+    ----------
+    mean
+        Mean distance to the alternatives.
+    nearest
+        Distance to the nearest of them.
+    """
+
+    mean: Array
+    nearest: Array
+
+
 def predictive_entropy(log_p_sequences: Array, *, base: float = 2.0) -> Estimate:
     """Entropy of continuations from `K` samples, ``-(1/K) sum log p(y_k)``, with its standard error.
 
@@ -155,6 +170,36 @@ def self_consistency(classes: Array) -> torch.Tensor:
     """
     answers = tensor(classes)
     return (answers[..., :, None] == answers[..., None, :]).double().mean(-1).amax(-1)
+
+
+def information_value(distances: Array) -> InformationValue:
+    """Predictability of a text as its distance from sampled alternatives (Giulianelli et al. 2023).
+
+    Parameters
+    ----------
+    distances
+        From the text to each of `K` alternatives that were sampled in its context, by any measure of
+        distance, such as 1 less the cosine of their representations, shape ``[..., K]``; missing ones (NaN)
+        are left out.
+
+    Raises
+    ------
+    ValueError
+        If a distance is negative.
+
+    Examples
+    --------
+    >>> text, others = torch.tensor([1.0, 0.0]), torch.tensor([[2.0, 0.0], [0.0, 1.0], [-3.0, 0.0]])
+    >>> found = information_value(1 - torch.cosine_similarity(text, others, -1))
+    >>> float(found.mean), float(found.nearest)
+    (1.0, 0.0)
+    """
+    given = float64(distances)
+    if bool((given < 0).any()):
+        raise ValueError(f"a distance is {float(given[given < 0][0])}, but must be at least 0")
+    missing = given.isnan()
+    nearest = given.masked_fill(missing, torch.inf).amin(-1).masked_fill(missing.all(-1), torch.nan)
+    return InformationValue(like(distances, given.nanmean(-1)), like(distances, nearest))
 
 
 def ensemble_information(

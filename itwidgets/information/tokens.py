@@ -118,5 +118,25 @@ def entropy_reduction(before: Array, after: Array) -> torch.Tensor:
     return (first - beside(after, first)).clamp_min(0)
 
 
+@in_kind
+def successor(values: Array) -> torch.Tensor:
+    """Value of the next token beside each one, such as its surprisal or entropy; NaN beside the last.
+
+    Reading times of a word depend on what comes behind it too.
+
+    Parameters
+    ----------
+    values
+        Of the tokens of a sequence, in any unit, shape ``[..., n]``.
+
+    Examples
+    --------
+    >>> successor(torch.tensor([1.0, 2.0, 3.0]))
+    tensor([2., 3., nan], dtype=torch.float64)
+    """
+    numbers = float64(values)
+    return torch.cat([numbers[..., 1:], torch.full_like(numbers[..., :1], torch.nan)], -1)
+
+
 def _deviation(rows: torch.Tensor, token: Array, entropy: torch.Tensor) -> torch.Tensor:
     return -at(rows, token) - entropy

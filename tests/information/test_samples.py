@@ -125,3 +125,12 @@ def test_corrections_bring_small_samples_nearer_to_the_truth() -> None:
 def test_counts_are_not_negative() -> None:
     with pytest.raises(ValueError, match="the least count is -1"):
         information.plug_in_entropy(torch.tensor([1, -1]))
+
+
+def test_information_value_is_the_distance_to_the_alternatives() -> None:
+    distances = np.array([[0.5, np.nan, 0.25], [np.nan, np.nan, np.nan], [2.0, 0.0, 1.0]])
+    found = information.information_value(distances)
+    np.testing.assert_allclose(found.mean, [0.375, np.nan, 1.0])
+    np.testing.assert_allclose(found.nearest, [0.25, np.nan, 0.0])
+    with pytest.raises(ValueError, match=r"a distance is -0\.5, but must be at least 0"):
+        information.information_value(-distances)

@@ -92,3 +92,11 @@ def test_token_ids_must_fit_the_rows() -> None:
 def test_a_base_that_is_none_is_refused(base: float) -> None:
     with pytest.raises(ValueError, match=f"base is {base!r}, but must be a positive number other than 1"):
         information.entropy(torch.zeros(2), base=base)
+
+
+def test_successors_stand_beside_the_token_before_them() -> None:
+    values = np.array([[1.0, np.nan, 3.0], [4.0, 5.0, 6.0]], dtype=np.float32)
+    found = information.successor(values)
+    assert isinstance(found, np.ndarray)
+    np.testing.assert_array_equal(found, [[np.nan, 3.0, np.nan], [5.0, 6.0, np.nan]])
+    assert information.successor(torch.zeros(2, 0)).shape == (2, 0)
