@@ -54,9 +54,8 @@ class Engine:
         worth its wait on a GPU. The name of a backend of torch is accepted too.
     kv_budget
         Bytes that keys, values and states of all sessions may take on the model's devices; by default
-        half of what is free there and not wanted for copies of weights. What was used longest ago is
-        moved to the host's memory or dropped, and computed again when it is needed. Tokens and their
-        figures are never dropped.
+        half of what is free there beside copies of weights. What was used longest ago is moved to the
+        host's memory or dropped, and computed again when it is needed. Tokens and figures never are.
     snapshot_interval
         Every how many tokens the state of a recurrent layer is kept: forcing recomputes fewer than that.
 
@@ -95,9 +94,8 @@ class Engine:
         self.tokenizer = tokenizer
         self.name = name or str(plain.config.name_or_path) or type(plain).__name__
         self.runner = make_runner(plain, fast=fast, compile=compile)
-        # They are made later, of what is free now.
-        copies = room_for_copies(plain) if fast else 0
-        budget = Budget.default(plain.device, copies)
+        # Copies of weights are made later, of what is free now.
+        budget = Budget.default(plain.device, room_for_copies(plain) if fast else 0)
         self.pool = Pool(budget if kv_budget is None else replace(budget, device_bytes=int(kv_budget)))
         self._snapshot_interval = snapshot_interval
         self.vocabulary = Vocabulary(tokenizer, self.runner.vocabulary_size)

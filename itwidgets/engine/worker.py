@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import itertools
 import threading
-import traceback
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterator
@@ -17,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
+from itwidgets.engine.endings import Ending, without_frames
 from itwidgets.engine.openmp import release_threads
 from itwidgets.engine.switch_interval import switch_interval
 
@@ -93,6 +92,7 @@ class Job(Generic[T]):
         self._steps: Steps[T] | None = None
         self.partial: T | None = None
         self._future: Future[T] = Future()
+        self._ending = Ending()
         self.before_turn: Callable[[], None] = _nothing
         self.worker: Worker | None = None
 
@@ -131,35 +131,40 @@ class Job(Generic[T]):
         RuntimeError
             On the thread that has to run it, and on one that this thread waits for.
         """
-        with nullcontext() if self.done else _awaited(self):
-            return self._wait(timeout)
+        try:
+            with nullcontext() if self.done else _awaited(self):
+                self._wait(timeout)
+            return self._future.result()
+        finally:
+            # An error that it raises holds this frame, and the job holds the error.
+            del self
 
-    def _wait(self, timeout: float | None) -> T:
+    def _wait(self, timeout: float | None) -> None:
         waited = 0.0
-        while True:
+        while not self.done:
             step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
             try:
                 # Who waits inside a step of another engine may be stopped too.
                 stop_point()
-                return self._future.result(max(step, 0))
+                self._future.exception(max(step, 0))
             except (KeyboardInterrupt, _StoppedInside):
                 self.cancel()
                 raise
             except FutureTimeout:
-                # It may have ended since; and a job may fail with an error of the same class.
-                if self.done:
-                    return self._future.result()
                 waited += step
-                if timeout is not None and waited >= timeout:
+                if timeout is not None and waited >= timeout and not self.done:
                     raise TimeoutError(f"{self!r} has not ended after {timeout} s") from None
 
     def __await__(self) -> Generator[Any, None, T]:
-        # Shielded: a cancelled await must not mark as cancelled what the worker still runs.
-        return asyncio.shield(asyncio.wrap_future(self._future)).__await__()
+        try:
+            yield from self._ending.__await__()
+            return self._future.result()
+        finally:
+            del self
 
     def on_done(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` when it has ended: on the engine's thread, or at once if it has."""
-        self._future.add_done_callback(lambda _: callback())
+        self._ending.then(callback)
 
     def advance(self) -> bool:
         """Run to the next point where it may stop; return whether there is more. For the worker."""
@@ -171,6 +176,7 @@ class Job(Generic[T]):
             return False
         finally:
             _here.job = None
+            del self  # as in wait
         return True
 
     def _go_on(self) -> None:
@@ -193,21 +199,15 @@ class Job(Generic[T]):
         if isinstance(end, StopIteration):
             self._future.set_result(end.value)
         elif not isinstance(end, _StoppedInside):
-            _clear_frames(end)
-            self._future.set_exception(end)
+            self._future.set_exception(without_frames(end))
         elif self.partial is None:
             self._future.set_exception(StoppedError(f"{self.kind} was stopped before it had a result"))
         else:
             self._future.set_result(self.partial)
-
-
-def _clear_frames(error: BaseException | None) -> None:
-    """Let go of what the frames of an error hold, such as tensors of a torn step; it prints as before."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
+        # They refer to the job, and what they hold would stay with it.
+        self._steps, self.before_turn = None, _nothing
+        del self._body
+        self._ending.come()
 
 
 class Worker:

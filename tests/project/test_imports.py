@@ -25,6 +25,7 @@ ROOMS = (
     "cache",
     "openmp",
     "switch_interval",
+    "endings",
     "worker",
     "kv",
     "model",

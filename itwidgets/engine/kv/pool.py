@@ -75,7 +75,7 @@ class Budget:
 class Pool:
     """What is held for all sessions of a model, the least recently used first to go.
 
-    It refers to what is held weakly: memory of a session that is gone is free at once.
+    It refers to what is held weakly: memory of a session that nobody refers to any more is free at once.
     """
 
     def __init__(self, budget: Budget) -> None:

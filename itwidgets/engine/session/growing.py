@@ -64,12 +64,13 @@ class GrowingTree(TreeView):
         self._notify = self._listeners.notify
         self._first_prompt: list[int] = []
         if engine is not None:
-            self._branching = Branching(
-                engine.writer(tree, identity),
-                engine.stop_ids,
-                engine.context_length,
-                self._move_head,
-            )
+            self._writer = engine.writer(tree, identity)
+
+    @property
+    def _branching(self) -> Branching:
+        # Made anew each time: kept, it and the session would hold each other, and what they hold of memory.
+        engine = self.engine
+        return Branching(self._writer, engine.stop_ids, engine.context_length, self._move_head)
 
     @property
     def identity(self) -> ModelIdentity:
@@ -161,9 +162,15 @@ class GrowingTree(TreeView):
         def body(job: Job[Rollout]) -> Steps[Rollout]:
             return (yield from rollout.roll_out(self._branching, job, parent, alternatives, plan))
 
-        job = self._submit(self.id, Job("rollout", body))
-        self._rollouts = [*(other for other in self._rollouts if not other.done), job]
-        return job
+        job = Job("rollout", body)
+        job.on_done(self._prune)
+        with self._starting:
+            self._rollouts.append(job)
+        try:
+            return self._submit(self.id, job)
+        except RuntimeError:
+            self._rollouts.remove(job)
+            raise
 
     def add_branch(self, continuation: Continuation) -> Generation:
         """Start the job that makes a continuation a branch and moves the head to its end."""
@@ -207,6 +214,7 @@ class GrowingTree(TreeView):
         with self._starting:
             self._require_idle(kind)
             job = Generation(kind, total, body)
+            job.on_done(self._prune)
             job.on_done(self._notify)
             others = [other for other in self._jobs if not other.done]
             self._jobs = [*others, job]
@@ -216,6 +224,12 @@ class GrowingTree(TreeView):
                 # A job that no engine takes would never end, and the session would stay busy.
                 self._jobs = others
                 raise
+
+    def _prune(self) -> None:
+        """Let go of jobs that have ended: of what they made, only who wants it keeps it."""
+        with self._starting:
+            self._jobs = [job for job in self._jobs if not job.done]
+            self._rollouts = [job for job in self._rollouts if not job.done]
 
     def _submit(self, lane: Hashable, job: AnyJob) -> AnyJob:
         return self.engine.submit(lane, job, self.identity.adapter)
@@ -242,7 +256,12 @@ class GrowingTree(TreeView):
 
 def last_token(job: Generation) -> Node:
     """Wait for the last of all tokens that a job is to make."""
-    nodes = job.wait()
+    try:
+        nodes = job.wait()
+    except BaseException:
+        # As in wait: an error holds the frames that it has passed.
+        del job
+        raise
     if len(nodes) < job.total:
         raise StoppedError(f"{job.kind} was stopped after {len(nodes)} of {job.total} tokens")
     return nodes[-1]
