@@ -25,8 +25,7 @@ Steps = Generator[None, None, T]
 
 _ids = itertools.count(1)
 _POLL_S = 0.1
-_REST_S = 0.1
-"""How long threads for parallel work are kept when there is none: one click often follows another."""
+_REST_S = 0.1  # so long threads are kept for the next click: idle ones slow others, as a user's cell
 
 
 class _Here(threading.local):
@@ -273,11 +272,12 @@ class Worker:
 
     def _next_lane(self, wait: bool = True) -> Hashable | None:
         with self._changed:
-            while wait and not self._lanes and not self._closed:
-                if not self._changed.wait(_REST_S):
-                    # Threads that nobody uses slow whoever else computes: other engines, a user's cell.
+            rest: float | None = _REST_S
+            while wait and not (self._lanes or self._closed):
+                # Who comes when the time is over, before the lock is here, has woken nobody.
+                if not (self._changed.wait(rest) or self._lanes or self._closed):
                     release_threads()
-                    self._changed.wait()
+                    rest = None
             if not self._lanes:
                 return None
             lane: Hashable = next(iter(self._lanes))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from itwidgets import Engine, Session
-from itwidgets.engine.worker import StoppedError
+from itwidgets.engine.worker import Job, Steps, StoppedError, Worker
 from itwidgets.tree import Node
 from tests.models import PROMPT, gate_at, tiny_engine
 
@@ -28,6 +28,29 @@ def engine() -> Iterator[Engine]:
 
 def _threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name.startswith("itwidgets engine")}
+
+
+def test_work_that_comes_when_a_wait_has_just_timed_out_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, come, done = (threading.Event() for _ in range(3))
+
+    def body(job: Job[None]) -> Steps[None]:
+        done.set()
+        yield
+
+    class Late(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None or come.is_set():
+                return super().wait(timeout)
+            come.set()
+            made.wait()
+            one.submit("lane", Job("late", body))
+            return False
+
+    monkeypatch.setattr(threading, "Condition", Late)
+    one = Worker("one")
+    made.set()
+    assert done.wait(60)
+    one.close()
 
 
 def test_the_model_runs_on_one_thread_that_is_not_ours(engine: Engine) -> None:
