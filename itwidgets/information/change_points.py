@@ -51,7 +51,7 @@ def change_points(values: Array, penalty: float | None = None) -> torch.Tensor:
     numbers = float64(values)
     if bool(numbers.isinf().any()):
         raise ValueError("a value is infinite, but must be a finite number, or NaN where it is missing")
-    rows = numbers.cpu().numpy()
+    rows = numbers.detach().cpu().numpy()
     found = np.zeros(rows.shape, dtype=np.bool_)
     for index in np.ndindex(rows.shape[:-1]):
         present = np.flatnonzero(~np.isnan(rows[index]))
@@ -65,16 +65,16 @@ def _starts(values: Numbers, penalty: float | None) -> list[int]:
     if n < 2:
         return []
     price = np.square(np.diff(values)).mean() * math.log(n) if penalty is None else float(penalty)
-    # Relative to one of them, so that equal values have no spread at all.
-    centred = values - values[0]
-    sums, squares = (np.concatenate([[0.0], np.cumsum(x)]) for x in (centred, centred**2))
     least, best = np.zeros(n + 1), np.zeros(n + 1, dtype=np.int64)
     least[0] = -price
-    for stop in range(1, n + 1):
-        lengths = np.arange(stop, 0, -1)
-        spread = squares[stop] - squares[:stop] - (sums[stop] - sums[:stop]) ** 2 / lengths
-        # Rounding leaves some spreads below 0. Of ways as good, the one with the longest segment counts.
-        totals = least[:stop] + np.maximum(spread, 0) + price
+    # Of the segments from each place to this one, each by itself: the digits of one are not lost to another.
+    means, spreads = np.zeros(n), np.zeros(n)
+    for stop, value in enumerate(values, 1):
+        gaps = value - means[:stop]
+        means[:stop] += gaps / np.arange(stop, 0, -1)
+        spreads[:stop] += gaps * (value - means[:stop])
+        # Of ways as good, the one with the longest segment counts.
+        totals = least[:stop] + spreads[:stop] + price
         best[stop] = totals.argmin()
         least[stop] = totals[best[stop]]
     starts, stop = [], n

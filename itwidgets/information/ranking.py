@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from itwidgets.information.kernel import check_whole
+
 _BLOCKS = 8
 """Blocks of a row for each of its `k` best tokens: few to sort, and so many that those seldom share one."""
 
@@ -29,7 +31,9 @@ def best(scores: torch.Tensor, k: int) -> torch.Tensor:
     Parameters
     ----------
     scores
-        Shape ``[..., V]``.
+        Shape ``[..., V]``; NaN counts as ``-inf``.
+    k
+        At least 1.
 
     Returns
     -------
@@ -41,12 +45,22 @@ def best(scores: torch.Tensor, k: int) -> torch.Tensor:
     >>> best(torch.tensor([1.0, 3.0, 1.0, 1.0]), 2)
     tensor([1, 0])
     """
+    check_whole("k", k, least=1)
     if scores.device.type != "cpu":
         # What is done below would wait for the device.
         return scores.sort(dim=-1, descending=True, stable=True).indices[..., :k]
-    rows = scores.detach().reshape(-1, scores.shape[-1])
-    ids = (_best_of_one if len(rows) == 1 else _best_of_each)(rows, min(k, rows.shape[1]))
-    return torch.from_numpy(ids).view(*scores.shape[:-1], -1)
+    k = min(k, scores.shape[-1])
+    rows = _numbers(scores.detach().reshape(-1, scores.shape[-1]))
+    ids = (_best_of_one if len(rows) == 1 else _best_of_each)(rows, k)
+    return torch.from_numpy(ids).view(*scores.shape[:-1], k)
+
+
+def _numbers(rows: torch.Tensor) -> torch.Tensor:
+    """What numpy knows and can put in order."""
+    if rows.dtype == torch.bfloat16:
+        rows = rows.float()
+    # The maximum of a row with NaN is NaN.
+    return rows.masked_fill(rows.isnan(), -torch.inf) if bool(rows.amax(-1).isnan().any()) else rows
 
 
 def _best_of_one(scores: torch.Tensor, k: int) -> Ids:
@@ -59,8 +73,7 @@ def _best_of_each(scores: torch.Tensor, k: int) -> Ids:
     rows, ids, values = _candidates(scores, k)
     order = np.lexsort((ids, -values, rows))
     first = np.searchsorted(rows[order], np.arange(len(scores)))
-    # Rows with NaN have fewer candidates; what is said of them counts for nothing.
-    found: Ids = ids[order[np.minimum(first[:, None] + np.arange(k), len(order) - 1)]]
+    found: Ids = ids[order[first[:, None] + np.arange(k)]]
     return found
 
 
@@ -86,7 +99,8 @@ def _candidates(scores: torch.Tensor, k: int) -> Found:
 def _blocks(scores: torch.Tensor, k: int) -> torch.Tensor:
     size = max(1, scores.shape[1] // (_BLOCKS * k))
     size -= size % _ALIGNED if size > _ALIGNED else 0
-    return scores[:, : scores.shape[1] // size * size].view(len(scores), -1, size)
+    count = scores.shape[1] // size
+    return scores[:, : count * size].view(len(scores), count, size)
 
 
 def _bars(peaks: Rows, k: int) -> Rows:

@@ -14,6 +14,7 @@ import torch
 
 from itwidgets.information.kernel import check_number
 from itwidgets.information.names import COLUMN_NAMES
+from itwidgets.information.row_measures import row_measures
 
 MeasureFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes natural log-probabilities ``[..., V]`` and token ids ``[...]``; gives numbers of shape ``[...]``."""
@@ -85,7 +86,8 @@ def register_measure(
     Parameters
     ----------
     name
-        An identifier that no registered measure has, and no column that every token table has.
+        An identifier that no registered measure has, no measure of a row, and no column that every token table
+        has.
     function
         Called with natural log-probabilities ``[..., V]``, a float64 tensor, and token ids ``[...]``; gives
         numbers of shape ``[...]``.
@@ -161,6 +163,8 @@ def _check(name: Any, function: Any, unit: Any, label: Any, limit: Any) -> None:
         raise ValueError(
             f"the measure {name!r} has the name of a column that every tree has: choose another name"
         )
+    if name in row_measures():
+        raise ValueError(f"the measure {name!r} has the name of a measure of a row: choose another name")
     if not callable(function):
         raise TypeError(
             f"the measure {name!r} is {function!r}, but must be a function of log-probabilities and token ids"

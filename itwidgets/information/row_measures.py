@@ -20,7 +20,8 @@ class RowMeasure:
     Attributes
     ----------
     function
-        From natural log-probabilities ``[..., V]``, and one number if it takes one, to ``[...]``, in bits.
+        From natural log-probabilities ``[..., V]``, and one number if it takes one, to ``[...]``, in the unit
+        that its docstring says: bits where it has a ``base``.
     argument
         What it calls that number, such as the ``alpha`` of :func:`~itwidgets.information.renyi_entropy`;
         None where it takes none.

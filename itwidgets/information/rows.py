@@ -91,6 +91,11 @@ def reduced(logits: torch.Tensor, tokens: Sequence[int] | torch.Tensor, k: int) 
     ids = torch.as_tensor(tokens).to(logits.device, torch.int64, non_blocking=True)
     step = max(1, _TOGETHER // logits.shape[-1])
     copies = _Copies.of(logits[:step])
+    if logits.ndim != 2 or ids.shape != logits.shape[:1]:
+        raise ValueError(
+            f"the scores have shape {list(logits.shape)} and the tokens {list(ids.shape)}, "
+            "but must have [n, V] and [n]"
+        )
     starts = range(0, max(1, len(logits)), step)
     return torch.cat([_reduced(logits[i : i + step], ids[i : i + step], k, copies) for i in starts])
 
@@ -164,8 +169,9 @@ def _moments(
 
 
 def _sums(numbers: torch.Tensor) -> torch.Tensor:
-    whole = numbers.shape[-1] // _PART * _PART
-    parts = numbers[:, :whole].view(len(numbers), -1, _PART).sum(-1)
+    count = numbers.shape[-1] // _PART
+    whole = count * _PART
+    parts = numbers[:, :whole].view(len(numbers), count, _PART).sum(-1)
     if whole < numbers.shape[-1]:
         parts = torch.cat([parts, numbers[:, whole:]], -1)
     return parts.sum(-1, keepdim=True)

@@ -20,6 +20,9 @@ from itwidgets.information.kernel import (
     unit,
 )
 
+_ROUNDING = 1e-6
+"""How far below 0 a distance in float32 may be by rounding."""
+
 
 class SemanticEntropy(NamedTuple):
     """Entropy over meanings, each part of shape ``[...]``.
@@ -180,12 +183,12 @@ def information_value(distances: Array) -> InformationValue:
     distances
         From the text to each of `K` alternatives that were sampled in its context, by any measure of
         distance, such as 1 less the cosine of their representations, shape ``[..., K]``; missing ones (NaN)
-        are left out.
+        are left out. What rounding of float32 left just below 0 counts as 0.
 
     Raises
     ------
     ValueError
-        If a distance is negative.
+        If a distance is negative, or there is none.
 
     Examples
     --------
@@ -195,8 +198,12 @@ def information_value(distances: Array) -> InformationValue:
     (1.0, 0.0)
     """
     given = float64(distances)
-    if bool((given < 0).any()):
-        raise ValueError(f"a distance is {float(given[given < 0][0])}, but must be at least 0")
+    if given.ndim == 0 or not given.shape[-1]:
+        raise ValueError(f"distances have shape {list(given.shape)}, but must be of at least one alternative")
+    negative = given[given < -_ROUNDING]
+    if len(negative):
+        raise ValueError(f"a distance is {float(negative[0])}, but must be at least 0")
+    given = given.clamp_min(0)
     missing = given.isnan()
     nearest = given.masked_fill(missing, torch.inf).amin(-1).masked_fill(missing.all(-1), torch.nan)
     return InformationValue(like(distances, given.nanmean(-1)), like(distances, nearest))

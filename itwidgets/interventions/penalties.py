@@ -187,7 +187,7 @@ class DRY(Operator):
     def __call__(self, step: Step, scores: torch.Tensor) -> torch.Tensor:
         """Return the row with what prolongs repetitions penalised."""
         lengths = self._match_lengths(step.token_ids)
-        # The greatest number that the row can have, not infinity: a penalty excludes nothing.
+        # Not infinity, of which the row can have none.
         most = torch.finfo(scores.dtype).max
         return _lowered(
             scores,
@@ -255,5 +255,8 @@ def _lowered(scores: torch.Tensor, nats: dict[int, float]) -> torch.Tensor:
     if not any(nats.values()):
         return scores
     ids = torch.tensor(list(nats), device=scores.device)
-    lowered = scores[ids] - torch.tensor(list(nats.values()), dtype=scores.dtype, device=scores.device)
-    return scores.index_copy(0, ids, lowered)
+    before = scores[ids]
+    lowered = before - torch.tensor(list(nats.values()), dtype=scores.dtype, device=scores.device)
+    # A penalty excludes nothing that was not excluded before.
+    least = torch.finfo(scores.dtype).min
+    return scores.index_copy(0, ids, torch.where(before == -torch.inf, before, lowered.clamp_min(least)))

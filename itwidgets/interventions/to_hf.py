@@ -13,6 +13,7 @@ from itwidgets.interventions.described import parts
 from itwidgets.interventions.operators import Operator
 from itwidgets.interventions.parameters import check_whole
 from itwidgets.interventions.past import Past, token_figures
+from itwidgets.interventions.predicates import Compare
 from itwidgets.interventions.program import GREEDY, Outcome, Program
 from itwidgets.interventions.step import Step, Vocabulary
 
@@ -171,7 +172,7 @@ class ProgramProcessor:
         self._ends = ends
         self._pad_token_id = pad_token_id
         # Those of now, as of a session that begins: the figures of all tokens have the same names.
-        self._measures = tuple(registered_measures().values())
+        self._measures = tuple(one for one in registered_measures().values() if _may_ask(program, one.name))
         self._bound_to_scale = [one for one in parts(program) if not getattr(one, "is_shift_invariant", True)]
         # Of the call before and of this one.
         self._places: dict[tuple[int, ...], _Place] = {}
@@ -240,3 +241,10 @@ class ProgramProcessor:
                 f"{self._bound_to_scale[0]} may depend on the scale of the model's own scores, but these are "
                 "log-probabilities, as beam search gives them: use num_beams=1"
             )
+
+
+def _may_ask(program: Program, measure: str) -> bool:
+    """Whether a program asks for a measure of earlier tokens; code of someone's own may ask for any."""
+    return any(
+        one.measure == measure if isinstance(one, Compare) else not one.is_known for one in parts(program)
+    )

@@ -233,3 +233,15 @@ def test_a_vocabulary_without_whitespace_has_no_words() -> None:
     with pytest.raises(ValueError, match="no token of this vocabulary begins with whitespace"):
         itw.score(engine, [[1, 2]], words=True)
     assert len(itw.score(engine, [[1, 2]])) == 2
+
+
+def test_an_end_that_the_vocabulary_does_not_have_ends_no_word(exact: Engine) -> None:
+    starts, ends = word_masks(exact.vocabulary, [-1, len(exact.vocabulary) + 7])
+    assert ends.tolist() == word_masks(exact.vocabulary, [])[1].tolist()
+    assert starts.any()
+
+
+@pytest.mark.parametrize("words", [None, 2, "yes"])
+def test_words_is_a_truth_value(exact: Engine, words: Any) -> None:
+    with pytest.raises(TypeError, match=f"words is {words!r}, but must be True or False"):
+        itw.score(exact, "It is", words=words)

@@ -79,3 +79,10 @@ def test_what_is_out_of_range_is_refused() -> None:
         change_points(np.ones(3), -1.0)
     with pytest.raises(ValueError, match="a value is infinite, but must be a finite number, or NaN"):
         change_points(np.array([1.0, np.inf]))
+
+
+def test_one_value_far_off_hides_no_change_among_the_others() -> None:
+    levels = torch.randn(100, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 0.1
+    levels[50:] += 3
+    levels[0] = 1e9
+    assert 50 in change_points(levels, penalty=5.0).nonzero()[:, 0].tolist()

@@ -106,3 +106,8 @@ def test_threads_that_register_at_once_lose_nothing() -> None:
     for worker in range(8):
         own = [name for name in names if name.startswith(f"measure_{worker}_")]
         assert own == [f"measure_{worker}_{i}" for i in range(50)]
+
+
+def test_the_name_of_a_measure_of_a_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="'top_margin' has the name of a measure of a row"):
+        register_measure("top_margin", lambda log_p, token_ids: log_p[..., 0])

@@ -202,3 +202,23 @@ def test_the_rows_are_left_as_they_were() -> None:
     row_statistics(logits, TOKENS, k=5)
     log_probabilities(logits)
     assert torch.equal(logits, before)
+
+
+def test_there_is_one_token_a_row() -> None:
+    with pytest.raises(
+        ValueError, match=r"scores have shape \[6, 100000\] and the tokens \[8\], but must have"
+    ):
+        row_statistics(torch.zeros(6, 100_000), list(range(8)), k=2)
+
+
+def test_rows_without_numbers_leave_others_as_they_are() -> None:
+    logits = _logits(torch.float32)
+    alone = row_statistics(logits[:1], TOKENS[:1], k=6)
+    logits[1:3] = torch.nan
+    logits[2, :7] = 1.0
+    found = row_statistics(logits, TOKENS, k=6)
+    assert found.entropy[0] == alone.entropy[0]
+    assert np.isnan(found.entropy[1:3]).all()
+    assert found.top_ids.shape == (4, 6)
+    assert np.isnan(row_statistics(logits[1:2], [0], k=6).entropy).all()
+    assert row_statistics(logits[:0], [], k=6).top_ids.shape == (0, 6)

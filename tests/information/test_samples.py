@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from itwidgets import information
-from itwidgets.information import entropy, log_probabilities, semantic_entropy
+from itwidgets.information import entropy, information_value, log_probabilities, semantic_entropy
 from tests.information.exact import random_row
 
 
@@ -134,3 +134,13 @@ def test_information_value_is_the_distance_to_the_alternatives() -> None:
     np.testing.assert_allclose(found.nearest, [0.25, np.nan, 0.0])
     with pytest.raises(ValueError, match=r"a distance is -0\.5, but must be at least 0"):
         information.information_value(-distances)
+
+
+def test_rounding_below_a_distance_of_0_counts_as_0() -> None:
+    text = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
+    distances = 1 - torch.cosine_similarity(text, 3 * text, -1)
+    assert bool((distances < 0).any())
+    found = information_value(distances[:, None])
+    assert bool((found.nearest >= 0).all())
+    with pytest.raises(ValueError, match=r"distances have shape \[3, 0\], but must be of at least one"):
+        information_value(torch.zeros(3, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from itwidgets.information import log_probabilities, row_statistics
@@ -14,6 +15,16 @@ def test_the_lower_id_comes_first() -> None:
     scores = torch.tensor([0.0, 2.0, 1.0, 2.0, 1.0, 1.0, -torch.inf])
     assert best(scores, 4).tolist() == [1, 3, 2, 4]
     assert best(scores, 99).tolist() == [1, 3, 2, 4, 5, 0, 6]
+
+
+def test_half_precision_and_nan_are_put_in_order_too() -> None:
+    assert best(torch.tensor([0.0, 2.0, 1.0], dtype=torch.bfloat16), 2).tolist() == [1, 2]
+    assert best(torch.tensor([[0.0, torch.nan, 1.0], [torch.nan, 0.0, 1.0]]), 3).tolist() == [
+        [2, 0, 1],
+        [2, 1, 0],
+    ]
+    with pytest.raises(ValueError, match="k is 0, but must be a whole number of at least 1"):
+        best(torch.zeros(3), 0)
 
 
 def test_the_stored_tokens_and_the_whole_distribution_have_one_order() -> None:

@@ -96,11 +96,13 @@ def score(
     words
         Whether to score words in place of tokens. Only the token after a word says whether the word has
         ended, so a word's surprisal is not the sum of those of its tokens: it is corrected, so that after
-        every context the probabilities of all words and of the end of the text sum to 1 (Pimentel and
-        Meister 2024; :mod:`itwidgets.information.words` has the formula). At the end of a text its last
-        word is taken to end. A word begins with a token that begins with whitespace, and behind a special
-        token, which is a row of its own; punctuation belongs to the word that it is written to. Where a token
-        ends with whitespace, as some do with line breaks, the words on both its sides count as one.
+        every context the probabilities of all words and of the end of the text sum to 1, at the beginning of
+        a text those of all words with a space before them, or of all without (Pimentel and Meister 2024;
+        :mod:`itwidgets.information.words` has the formula). At the end of a text its last word is taken to
+        end. A word begins with a token that begins with whitespace, and behind a special token, which is a
+        row of its own; punctuation belongs to the word that it is written to. Where a token ends with
+        whitespace, as some do with line breaks, the words on both its sides count as one, and so do words
+        with a wide or an unbreakable space between them, where the vocabulary has those in parts alone.
     bos
         What is put in front of each text: ``"auto"``, what the tokenizer itself puts there, which is nothing
         for some; ``"add"``, its BOS; ``"none"``, nothing. A text that begins so itself gets no second one.
@@ -197,6 +199,8 @@ def start_scoring(engine: Engine, texts: Texts, scope: Scope, adapter: str | Non
     """Start :func:`score` and return its job at once; a stopped one has no result."""
     if engine.runner.has_encoder:
         raise TypeError(f"{engine.name} has an encoder, but score takes models with a decoder alone")
+    if not isinstance(scope.words, bool):
+        raise TypeError(f"words is {scope.words!r}, but must be True or False")
     check_whole("top_k", scope.top_k, least=0)
     check_whole("batch_tokens", scope.batch_tokens, least=1)
     check_whole("batch_size", scope.batch_size, least=1)
@@ -248,7 +252,7 @@ def _about(
         "adapter": adapter,
         "dtype": identity.dtype,
         "attention": identity.attention,
-        "words": bool(scope.words),
+        "words": scope.words,
         "bos": scope.bos,
         "bos_token_ids": prefix,
         "context_length": limit,

@@ -50,7 +50,8 @@ def word_masks(vocabulary: Vocabulary, stop_ids: Collection[int]) -> tuple[Mask,
     (32115, 17)
     """
     ends = vocabulary.delimiters.copy()
-    ends[list(stop_ids)] = True
+    # A model's settings may name ids that its vocabulary does not have.
+    ends[[i for i in stop_ids if 0 <= i < len(ends)]] = True
     starts = vocabulary.word_starts & ~ends
     if not starts.any():
         raise ValueError(
