@@ -17,7 +17,7 @@ import torch
 
 from itwidgets import Engine, Session
 from itwidgets.engine import BusyError
-from itwidgets.engine.decoding.writer import PREFILL_CHUNK
+from itwidgets.engine.decoding.calls import PREFILL_CHUNK
 from itwidgets.engine.worker import StoppedError
 from itwidgets.interventions import Operator, Step
 from itwidgets.tree import Node

@@ -29,7 +29,7 @@ class Batch(Protocol):
         ...
 
     def repair(self) -> None:
-        """Undo what a torn step did; raises the error that is being handled where that is not possible."""
+        """Undo what a torn step did, or let the next step begin with that."""
         ...
 
     def layers(self) -> Layers | None:
@@ -113,10 +113,11 @@ class BatchOfCopies:
 
     def __init__(self, runner: Runner, store: BranchStore, count: int) -> None:
         self._runner = runner
+        self._store = store
         self._count = count
         self._prefix = len(store.rows)
-        self._cache = Cache(layers=[_repeated(layer, count) for layer in store.cache.layers])
-        runner.share_source(self._cache, store.cache)
+        self._cache: Cache | None = None
+        self._fed: list[list[int]] = []
         self._lengths = [0] * count
         self._last: Sequence[int] = ()
 
@@ -126,15 +127,28 @@ class BatchOfCopies:
         fed = [token_ids[0]] * self._count
         for member, token_id in zip(members, token_ids, strict=True):
             fed[member] = token_id
-            self._lengths[member] += 1
+        # Nobody's states are whole before the step is.
+        self._last = ()
+        if self._cache is None:
+            self._cache = self._begun()
+        kept = self._runner.forward_batch(fed, self._cache)[list(members)]
+        self._fed.append(fed)
         self._last = members
-        return self._runner.forward_batch(fed, self._cache)[list(members)]
+        for member in members:
+            self._lengths[member] += 1
+        return kept
+
+    def _begun(self) -> Cache:
+        """Copy the prefix, and pass what was passed before a torn step."""
+        cache = Cache(layers=[_repeated(layer, self._count) for layer in self._store.cache.layers])
+        self._runner.share_source(cache, self._store.cache)
+        for fed in self._fed:
+            self._runner.forward_batch(fed, cache)
+        return cache
 
     def repair(self) -> None:
-        """Give up: the copies are torn, and the next rollout makes new ones."""
-        raise MemoryError(
-            f"{self._count} copies of {self._prefix} tokens found no memory: ask for fewer alternatives"
-        )
+        """Let go of the copies, which are torn: the next step makes new ones."""
+        self._cache = None
 
     def layers(self) -> Layers:
         """Copy the keys and values that were added to the prefix, member after member."""
@@ -147,7 +161,8 @@ class BatchOfCopies:
 
     def states(self, member: int) -> Any:
         """Return the states after a member's last token, or ``None``."""
-        layers = [layer for layer in self._cache.layers if isinstance(layer, LinearAttentionLayer)]
+        of_all = () if self._cache is None else self._cache.layers
+        layers = [layer for layer in of_all if isinstance(layer, LinearAttentionLayer)]
         if not layers or member not in self._last:
             # Of one that has ended the states went on with tokens that are not its own.
             return None
@@ -165,7 +180,8 @@ class BatchOfCopies:
         return sum(keys.nbytes + values.nbytes for keys, values in self._attention())
 
     def _attention(self) -> Layers:
-        layers: list[Any] = [layer for layer in self._cache.layers if isinstance(layer, DynamicLayer)]
+        of_all = () if self._cache is None else self._cache.layers
+        layers: list[Any] = [layer for layer in of_all if isinstance(layer, DynamicLayer)]
         return [(layer.keys, layer.values) for layer in layers]
 
 
@@ -174,27 +190,40 @@ class SeparateCopies:
 
     def __init__(self, runner: Runner, store: BranchStore, count: int) -> None:
         self._runner = runner
-        self._caches = [copy.deepcopy(store.cache) for _ in range(count)]
+        self._store = store
+        self._caches: list[Cache] = []
+        self._fed: list[list[int]] = [[] for _ in range(count)]
         self.nbytes = count * store.nbytes
 
     def step(self, members: Sequence[int], token_ids: Sequence[int]) -> torch.Tensor:
         """Pass the next token of each member; return what is kept of each, ``[n, D]``."""
-        pairs = zip(members, token_ids, strict=True)
-        return torch.cat(
-            [self._runner.forward([token_id], self._caches[member]) for member, token_id in pairs]
-        )
+        caches = self._caches or [self._begun(fed) for fed in self._fed]
+        # None, until the step is whole.
+        self._caches = []
+        pairs = list(zip(members, token_ids, strict=True))
+        kept = torch.cat([self._runner.forward([token_id], caches[member]) for member, token_id in pairs])
+        for member, token_id in pairs:
+            self._fed[member].append(token_id)
+        self._caches = caches
+        return kept
+
+    def _begun(self, fed: Sequence[int]) -> Cache:
+        """Copy the prefix, and pass what was passed before a torn step."""
+        cache = copy.deepcopy(self._store.cache)
+        for token_id in fed:
+            self._runner.forward([token_id], cache)
+        return cache
 
     def repair(self) -> None:
-        """Give up: the copies are torn, and the next rollout makes new ones."""
-        raise MemoryError(f"{len(self._caches)} caches found no memory: ask for fewer alternatives")
+        """Nothing to do: the next step makes new copies."""
 
     def layers(self) -> None:
         """Return nothing: such a cache has no part that belongs to some tokens."""
         return
 
     def states(self, member: int) -> Any:
-        """Return the whole cache of a member."""
-        return self._caches[member].__dict__
+        """Return the whole cache of a member, unless a step tore it."""
+        return self._caches[member].__dict__ if self._caches else None
 
 
 def _repeated(layer: Any, count: int) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from itwidgets.engine.decoding.figures import PendingToken, pending_drawn
-from itwidgets.interventions import Program, Step, check_whole, drawing
+from itwidgets.interventions import Outcome, Program, Step, check_whole, drawing
 from itwidgets.tree import Recipe
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,30 @@ class Plan:
         return program
 
 
-class Chooser:
-    """Chooses the tokens of one generation, one after another."""
+class Retried(Protocol):
+    """Computes something, and perhaps once more."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __call__(self, compute: Callable[[], T]) -> T:
+        """Return what was computed."""
+        ...
+
+
+def _once(compute: Callable[[], T]) -> T:
+    return compute()
+
+
+class Chooser:
+    """Chooses the tokens of one generation, one after another.
+
+    Parameters
+    ----------
+    retried
+        Computes each part of a choice, and again where that finds no memory; by default once.
+    """
+
+    def __init__(self, plan: Plan, retried: Retried = _once) -> None:
         self._program = plan.program
+        self._retried = retried
         self._draw = drawing(plan.recipe.sampling, plan.recipe.seed, plan.program)
 
     def choose(self, scores: torch.Tensor, step: Step) -> PendingToken:
@@ -52,11 +74,16 @@ class Chooser:
         step
             Where they stand; without scores of its own.
         """
-        # Copies, so that no operator can rewrite what is recorded as p.
-        step = replace(step, scores=scores.clone())
-        outcome = self._program(step, scores.clone(), check=scores.device.type == "cpu")
-        token = self._draw(outcome.s, step.position)
-        return pending_drawn(scores, outcome, token, self._program)
+
+        def run() -> Outcome:
+            # Copies, so that no operator can rewrite what is recorded as p.
+            given = replace(step, scores=scores.clone())
+            return self._program(given, scores.clone(), check=scores.device.type == "cpu")
+
+        outcome = self._retried(run)
+        # By itself: torch's generator must not draw twice.
+        token = self._retried(lambda: self._draw(outcome.s, step.position))
+        return self._retried(lambda: pending_drawn(scores, outcome, token, self._program))
 
 
 def require_numbers(figures: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -133,7 +134,8 @@ def force(branching: Branching, job: Generation, parent: int, token_ids: Sequenc
         scores = yield from writer.scores(parent)
         # Between two steps another session may have needed the memory.
         yield from writer.activate(parent)
-        parent = writer.decode(parent, pending_forced(scores, token_id), Origin.FORCED)
+        token = writer.retried(partial(pending_forced, scores, token_id))
+        parent = writer.decode(parent, token, Origin.FORCED)
         branching.hand_out(parent, job)
         yield
     return parent
@@ -144,7 +146,7 @@ def generate(branching: Branching, job: Generation, parent: int, plan: Plan) -> 
     tree, writer = branching.tree, branching.writer
     token_ids = tree.token_ids(parent)
     prompt = branching.prompt_length(parent)
-    chooser = Chooser(plan)
+    chooser = Chooser(plan, writer.retried)
     recipe = tree.record.intern(replace(plan.recipe, start=len(token_ids) - prompt))
     rows = tree.path(parent)[prompt:]
     for _ in range(plan.max_new_tokens):

@@ -9,14 +9,11 @@ from typing import TypeVar
 import psutil
 import torch
 
-from itwidgets.engine.kv.pool import MIB, BudgetError, Pool
+from itwidgets.engine.kv.pool import MIB, Pool, is_out_of_memory
 from itwidgets.engine.kv.store import BranchStore
 from itwidgets.engine.model.runner import Runner
 
 T = TypeVar("T")
-
-# Of the CPU and of MPS torch says it by a plain RuntimeError.
-_PLAIN_ERRORS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,6 @@ class Memory:
     def __repr__(self) -> str:
         parts = (f"{name}={nbytes / MIB:.1f} MiB" for name, nbytes in asdict(self).items())
         return f"Memory({', '.join(parts)})"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device, or the host, had no memory for an allocation."""
-    if isinstance(error, BudgetError):
-        return False
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in _PLAIN_ERRORS)
-    )
 
 
 def pass_after(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import torch
 
@@ -14,7 +15,9 @@ from itwidgets.engine.decoding.figures import forced_figures
 from itwidgets.engine.decoding.generation import Branching
 from itwidgets.engine.decoding.memory import tried_twice
 from itwidgets.engine.decoding.places import step_after
+from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.kv.held import Segment, Snapshot
+from itwidgets.engine.kv.pool import is_out_of_memory
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.information import best
 from itwidgets.interventions import Step
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from itwidgets.tree import TokenTree
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -48,7 +53,6 @@ class Continuation:
     tree: TokenTree
     parent: int
     plan: Plan
-    chooser: Chooser
     token_ids: list[int] = field(default_factory=list)
     figures: list[dict[str, Any]] = field(default_factory=list)
     kept: list[torch.Tensor] = field(default_factory=list)
@@ -141,27 +145,30 @@ def roll_out(
     writer = branching.writer
     branching.require_room(parent, plan.max_new_tokens)
     scores = yield from writer.scores(parent)
-    chosen = best(scores, alternatives).tolist() if isinstance(alternatives, int) else alternatives
+    count = alternatives
+    chosen = writer.retried(lambda: best(scores, count).tolist()) if isinstance(count, int) else count
     yield from writer.activate(parent)
     rollout = job.partial = Rollout()
     prefix = Prefix.of(branching, parent)
     with writer.store.lent():
         batch = batch_of(writer.runner, writer.store, len(chosen), plan.max_new_tokens)
-        members = [Continuation(branching.tree, parent, plan, Chooser(plan)) for _ in chosen]
-        upcoming = {
-            i: (token_id, forced_figures(scores, token_id) | writer.measures_of(scores, token_id))
-            for i, token_id in enumerate(chosen)
-        }
+        members = [Continuation(branching.tree, parent, plan) for _ in chosen]
+        choosers = [Chooser(plan, writer.retried) for _ in chosen]
+        upcoming = {i: (token_id, _forced(writer, scores, token_id)) for i, token_id in enumerate(chosen)}
         try:
             while upcoming:
                 rows = _step(branching, batch, members, upcoming)
                 rollout.continuations = members
                 yield
-                upcoming = _next(branching, prefix, members, rows)
+                upcoming = _next(branching, prefix, members, choosers, rows)
         finally:
             # Of a rollout that was stopped too: what has passed through the model can be adopted.
             _keep(branching, batch, rollout)
     return rollout
+
+
+def _forced(writer: TreeWriter, scores: torch.Tensor, token_id: int) -> dict[str, Any]:
+    return writer.retried(lambda: forced_figures(scores, token_id) | writer.measures_of(scores, token_id))
 
 
 def _step(
@@ -208,6 +215,7 @@ def _next(
     branching: Branching,
     prefix: Prefix,
     members: Sequence[Continuation],
+    choosers: Sequence[Chooser],
     rows: dict[int, torch.Tensor],
 ) -> dict[int, tuple[int, dict[str, Any]]]:
     """Choose the next token of each member that goes on."""
@@ -215,11 +223,13 @@ def _next(
     going = [i for i in going if len(members[i].token_ids) < members[i].plan.max_new_tokens]
     if not going:
         return {}
-    scores = branching.writer.runner.all_logits(torch.stack([rows[i] for i in going]))
+    writer = branching.writer
+    scores = writer.retried(lambda: writer.runner.all_logits(torch.stack([rows[i] for i in going])))
     upcoming = {}
     for i, row in zip(going, scores, strict=True):
-        pending = members[i].chooser.choose(row, prefix.step_after(members[i]))
-        figures = require_numbers(pending.read()) | branching.writer.measures_of(row, pending.token_id)
+        pending = choosers[i].choose(row, prefix.step_after(members[i]))
+        measures = writer.retried(partial(writer.measures_of, row, pending.token_id))
+        figures = require_numbers(writer.retried(pending.read)) | measures
         upcoming[i] = pending.token_id, figures
     return upcoming
 
@@ -228,15 +238,25 @@ def _keep(branching: Branching, batch: Batch, rollout: Rollout) -> None:
     """Keep what the members added to the cache, for as long as there is memory for it."""
     rollout.nbytes = batch.nbytes
     pool = branching.writer.pool
-    segment, place = Segment(batch.layers() or []), 0
+    segment, place = Segment(_found(batch.layers) or []), 0
     pool.add(segment)
     for i, one in enumerate(rollout):
         one.segment, one.place = segment, place
         place += len(one.token_ids)
-        if (states := batch.states(i)) is not None:
+        if (states := _found(partial(batch.states, i))) is not None:
             one.snapshot = Snapshot(states)
             pool.add(one.snapshot)
     pool.trim(keep=branching.writer.store)
+
+
+def _found(take: Callable[[], T | None]) -> T | None:
+    """Take what is to be kept; without memory for it, it is computed again when it is adopted."""
+    try:
+        return take()
+    except Exception as error:
+        if is_out_of_memory(error):
+            return None
+        raise
 
 
 def adopt(branching: Branching, one: Continuation) -> Steps[int]:

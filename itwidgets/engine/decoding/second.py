@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from itwidgets.engine.decoding.calls import tokens_at_once
 from itwidgets.engine.decoding.generation import ContextFullError
 from itwidgets.engine.decoding.kept import KeptRows
-from itwidgets.engine.decoding.memory import pass_after
+from itwidgets.engine.decoding.memory import pass_after, retried
 from itwidgets.engine.decoding.sources import Sources
-from itwidgets.engine.decoding.writer import tokens_at_once
 from itwidgets.engine.kv.pool import Pool
 from itwidgets.engine.kv.store import BranchStore
 from itwidgets.engine.model.runner import Runner
@@ -122,7 +122,8 @@ class ModelSource:
             except BaseException:
                 self._store.rollback()
                 raise
-        return self._runner.logits(self._kept[path[-1]])
+        kept = self._kept[path[-1]]
+        return retried(lambda: self._runner.logits(kept), self._pool, self._store)
 
     def _path(self, token_ids: Sequence[int]) -> list[int]:
         path, row = list[int](), -1
@@ -134,7 +135,7 @@ class ModelSource:
     def _pass(self, token_ids: Sequence[int], path: Sequence[int]) -> None:
         """Pass what is not held through the model, and the last token in any case."""
         self._sources.use(self._read)
-        place = self._store.activate(path[:-1])
+        place = retried(lambda: self._store.activate(path[:-1]), self._pool, self._store)
         while place < len(path):
             count = tokens_at_once(self._runner, len(path) - place, begins=place == 0)
             stop = place + count

@@ -7,10 +7,12 @@ import operator
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from itwidgets.engine.decoding.calls import decoded_joined, tokens_at_once
 from itwidgets.engine.decoding.choice import require_numbers
 from itwidgets.engine.decoding.figures import KnownToken, PendingToken, model_figures
 from itwidgets.engine.decoding.kept import KeptRows
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
     from itwidgets.engine.decoding.rollout import Continuation
 
 T = TypeVar("T")
-
-PREFILL_CHUNK = 256
-"""Tokens in one forward call of a prefill: between two of them other jobs have their turn."""
 
 SCORED_ROWS = 64
 """Rows of a prefill whose logits stand in memory together."""
@@ -68,7 +67,7 @@ class TreeWriter:
     def scores(self, row: int) -> Steps[torch.Tensor]:
         """Raw scores, shape ``[V]``, of the token that follows ``row``."""
         kept = yield from self._kept_of(row)
-        return self._retried(lambda: self.runner.logits(kept))
+        return self.retried(lambda: self.runner.logits(kept))
 
     def _kept_of(self, row: int) -> Steps[torch.Tensor]:
         if row not in self._kept:
@@ -126,7 +125,7 @@ class TreeWriter:
         if self.store.stands_at(row):
             return True
         path = self.tree.path(row)
-        missing = path[self.store.activate(path) :]
+        missing = path[self.retried(lambda: self.store.activate(path)) :]
         for rows in self._groups(missing):
             self._again(rows)
             if others_may_come and rows[-1] != row:
@@ -179,8 +178,9 @@ class TreeWriter:
         """
         with self._rolled_back_on_error():
             kept = self._pass(parent, token.token)
-            figures = require_numbers(token.read())
-            figures = figures | self._measures_after(self._kept.get(parent), token.token_id)
+            figures = require_numbers(self.retried(token.read))
+            before = self._kept.get(parent)
+            figures = figures | self.retried(lambda: self._measures_after(before, token.token_id))
             made = {"forward": self.tree.record.next_forward, "route": Route.DECODE, "recipe": recipe}
             row = self._append(parent, token.token_id, origin, figures | made)
             self._commit([row], kept)
@@ -189,8 +189,8 @@ class TreeWriter:
     def adopt(self, one: Continuation) -> int:
         """Append the tokens of a continuation, which passed through the model in a rollout."""
         # What needs memory comes first: no branch is to be half made.
-        kept = self._retried(lambda: torch.stack(one.kept))
-        segment = self._retried(lambda: one.segment and one.segment.part(one.place, len(one.token_ids)))
+        kept = self.retried(lambda: torch.stack(one.kept))
+        segment = self.retried(lambda: one.segment and one.segment.part(one.place, len(one.token_ids)))
         parent, rows = one.parent, []
         for i, (token_id, figures) in enumerate(zip(one.token_ids, one.figures, strict=True)):
             made = {"forward": self.tree.record.next_forward, "route": Route.ROLLOUT}
@@ -226,7 +226,7 @@ class TreeWriter:
         forward = self.tree.column("forward")
         calls = [list(call) for _, call in itertools.groupby(rows, key=lambda row: int(forward[row]))]
         if can_be_cut(self.runner.config) or len(rows) > self._interval:
-            calls = _decoded_joined(calls)
+            calls = decoded_joined(calls)
         for call in calls:
             while call:
                 count = self._at_once(int(self.tree.column("parent")[call[0]]), len(call))
@@ -276,14 +276,16 @@ class TreeWriter:
         known = token_ids[len(token_ids) - len(rows) :]
         figures: list[dict[str, Any]] = [{}] * (len(token_ids) - len(rows))
         for start in range(0, len(rows), SCORED_ROWS):
-            part = rows[start : start + SCORED_ROWS]
-            scores = self._retried(lambda part=part: self.runner.all_logits(part))  # type: ignore[misc]
-            ids = known[start : start + SCORED_ROWS]
-            found = model_figures(scores, ids)
-            if self._measured:
-                found = list(map(operator.or_, found, self._measured.figures(scores, ids)))
-            figures += found
+            part = slice(start, start + SCORED_ROWS)
+            figures += self.retried(partial(self._figures_of, rows[part], known[part]))
         return figures
+
+    def _figures_of(self, rows: torch.Tensor, token_ids: Sequence[int]) -> list[dict[str, Any]]:
+        scores = self.runner.all_logits(rows)
+        found = model_figures(scores, token_ids)
+        if not self._measured:
+            return found
+        return list(map(operator.or_, found, self._measured.figures(scores, token_ids)))
 
     def _measures_after(self, kept: torch.Tensor | None, token_id: int) -> dict[str, Any]:
         """Compute the registered measures of a token from what is kept of the row before it."""
@@ -292,7 +294,7 @@ class TreeWriter:
             return {}
         return self.measures_of(self.runner.logits(kept), token_id)
 
-    def _retried(self, compute: Callable[[], T]) -> T:
+    def retried(self, compute: Callable[[], T]) -> T:
         """Compute something that the cache plays no part in; once more if the device has no memory for it."""
         return retried(compute, self.pool, self.store)
 
@@ -308,23 +310,3 @@ class TreeWriter:
         except BaseException:
             self.store.rollback()
             raise
-
-
-def tokens_at_once(runner: Runner, count: int, *, begins: bool) -> int:
-    """How many of ``count`` tokens pass through the model in one call, where a text begins or later."""
-    if runner.continues_in_chunks:
-        return min(count, PREFILL_CHUNK)
-    return count if begins else 1
-
-
-def _decoded_joined(calls: Sequence[list[int]]) -> list[list[int]]:
-    """Make one call of all calls of a single row that stand side by side."""
-    joined: list[list[int]] = []
-    is_open = False
-    for call in calls:
-        if len(call) == 1 and is_open:
-            joined[-1] += call
-        else:
-            joined.append(call)
-        is_open = len(call) == 1
-    return joined

@@ -13,10 +13,21 @@ import torch
 _SHARE = 0.5
 _HOST_SHARE = 0.25
 MIB = 2**20
+# Of the CPU and of MPS torch says it by a plain RuntimeError.
+_PLAIN_ERRORS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
 class BudgetError(MemoryError):
     """The keys and values of one branch alone need more memory than they may have."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or the host, had no memory for an allocation."""
+    if isinstance(error, BudgetError):
+        return False
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _PLAIN_ERRORS)
+    )
 
 
 class Holding(Protocol):

@@ -12,7 +12,7 @@ from transformers.cache_utils import Cache, LinearAttentionLayer
 from itwidgets.engine.kv.branches import Branches
 from itwidgets.engine.kv.held import Layers, LayerStates, Segment, Snapshot, States, WholeCache
 from itwidgets.engine.kv.layers import GrowingLayer, is_known
-from itwidgets.engine.kv.pool import BudgetError, Pool
+from itwidgets.engine.kv.pool import BudgetError, Pool, is_out_of_memory
 
 _BLOCK = 64
 """Rows that are copied out together before they are written over."""
@@ -79,6 +79,8 @@ class BranchStore:
         """Make the cache hold the longest prefix of ``path`` that is known; return its length."""
         self._pool.touch(self)
         self.mark()
+        # Before anything is written over: an error on the way leaves what the branches share.
+        self._cut(_shared(self.rows, path))
         length = self._restore_keys(path[: self._deepest_state(path, len(path))])
         length = self._deepest_state(path, length)
         self._restore_state(path[length - 1] if length else _NO_ROW)
@@ -120,7 +122,14 @@ class BranchStore:
         """Take a snapshot where the cache stands, unless keys and values say it all or there is one."""
         if self._states is None or self._live < 0 or self._live in self.branches.snapshots:
             return
-        self.branches.hold_states(self._live, Snapshot(self._states.take()))
+        try:
+            snapshot = Snapshot(self._states.take())
+        except Exception as error:
+            # One that is missing costs time later, and no memory now.
+            if is_out_of_memory(error):
+                return
+            raise
+        self.branches.hold_states(self._live, snapshot)
         self._pool.trim(keep=self)
 
     def _cut(self, length: int) -> None:
@@ -304,9 +313,16 @@ class BranchStore:
     def _restore_state(self, row: int) -> None:
         if self._states is None or row == self._live:
             return
+        self._live = _TORN
         if row == _NO_ROW:
             self._states.reset()
         else:
             self._pool.touch(self.branches.snapshots[row])
             self._states.put_back(self.branches.snapshots[row].content)
         self._live = row
+
+
+def _shared(rows: Sequence[int], path: Sequence[int]) -> int:
+    """How many rows two paths begin with together."""
+    pairs = enumerate(zip(rows, path, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(rows), len(path)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -65,7 +66,8 @@ def passes(
             yield from _chunks(runner, pool, pack[0], batch_tokens)
         else:
             kept = _together(runner, pool, [window.token_ids for window in pack])
-            yield _joined([_passed(window, 0, one) for window, one in zip(pack, kept, strict=True)])
+            parts = [_passed(window, 0, one) for window, one in zip(pack, kept, strict=True)]
+            yield retried(partial(_joined, parts), pool)
 
 
 def _packs(windows: Sequence[Window], batch_tokens: int, batch_size: int) -> Iterator[Sequence[Window]]:

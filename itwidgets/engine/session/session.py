@@ -15,9 +15,8 @@ from itwidgets.engine.scoring.texts import Texts
 from itwidgets.engine.session.distribution import Distribution
 from itwidgets.engine.session.growing import GrowingTree, last_token
 from itwidgets.engine.session.replay import Replay, start_replay
-from itwidgets.engine.session.stages import stages_of
+from itwidgets.engine.session.stages import looked_at
 from itwidgets.engine.worker import Job, Steps
-from itwidgets.information import log_probabilities
 from itwidgets.interventions import GREEDY, Operator, Program, check_whole
 from itwidgets.tree import Branch, Node, Recipe
 from itwidgets.tree.files import SavedSession, save_session
@@ -230,15 +229,15 @@ class Session(GrowingTree):
         if row < 0:
             raise ValueError("the first token of a text has no context, so there is no distribution to show")
         row = self.tree[row].row
-        vocabulary = self.engine.vocabulary
+        vocabulary, writer = self.engine.vocabulary, self._branching.writer
 
         def body(job: Job[Distribution]) -> Steps[Distribution]:
-            scores = yield from self._branching.writer.scores(row)
-            log_probs = log_probabilities(scores).cpu().numpy()
-            made = () if program is None else stages_of(scores, step_at(self.tree, row), program, vocabulary)
+            scores = yield from writer.scores(row)
+            step = None if program is None else step_at(self.tree, row)
+            log_probs, made = writer.retried(lambda: looked_at(scores, program, step, vocabulary))
             return Distribution(log_probs, vocabulary, lambda: made)
 
-        lane = ("read", self.id) if self._branching.writer.holds(row) else self.id
+        lane = ("read", self.id) if writer.holds(row) else self.id
         return self._submit(lane, Job("distribution", body))
 
     def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -91,6 +92,14 @@ class Stages(tuple[Stage, ...]):
                 "support_size": [one.support_size for one in self],
             }
         )
+
+
+def looked_at(
+    scores: torch.Tensor, program: Program | None, step: Step | None, vocabulary: Vocabulary
+) -> tuple[Numbers, Sequence[Stage]]:
+    """Return the log-probabilities of raw scores, and the stages of a program on them, if there is one."""
+    stages = () if program is None or step is None else stages_of(scores, step, program, vocabulary)
+    return _log_probs(scores), stages
 
 
 def stages_of(scores: torch.Tensor, step: Step, program: Program, vocabulary: Vocabulary) -> Stages:
