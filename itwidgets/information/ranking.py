@@ -56,7 +56,7 @@ def best(scores: torch.Tensor, k: int) -> torch.Tensor:
 
 
 def _numbers(rows: torch.Tensor) -> torch.Tensor:
-    """What numpy knows and can put in order."""
+    """Return what numpy knows and can put in order."""
     if rows.dtype == torch.bfloat16:
         rows = rows.float()
     # The maximum of a row with NaN is NaN.

@@ -86,8 +86,7 @@ def register_measure(
     Parameters
     ----------
     name
-        An identifier that no registered measure has, no measure of a row, and no column that every token table
-        has.
+        An identifier that no registered measure has, no measure of a row, and no column that every tree has.
     function
         Called with natural log-probabilities ``[..., V]``, a float64 tensor, and token ids ``[...]``; gives
         numbers of shape ``[...]``.

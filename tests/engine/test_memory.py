@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -264,6 +265,49 @@ def test_texts_that_do_not_fit_together_are_scored_one_half_after_the_other() ->
         assert len(counts) == 2 + 2 + 1
     exhausted.hook.remove()
     np.testing.assert_allclose(found["surprisal_bits"], expected["surprisal_bits"], atol=1e-4)
+
+
+def test_what_a_failed_pass_held_is_free_before_its_halves_pass() -> None:
+    engine = tiny_engine()
+    held: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+
+    def fail(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        alive.append(sum(one() is not None for one in held))
+        if len(kwargs["input_ids"]) > 1:
+            activations = torch.zeros(3)
+            held.append(weakref.ref(activations))
+            raise torch.OutOfMemoryError("out of memory")
+
+    engine.model.base_model.register_forward_pre_hook(fail, with_kwargs=True)
+    gc.disable()
+    try:
+        itw.score(engine, [[5, 6, 7]] * 4)
+    finally:
+        gc.enable()
+    assert len(held) == 2 + 2 + 2
+    assert not any(alive)
+
+
+def test_a_rollout_that_does_not_fit_says_so() -> None:
+    engine = tiny_engine(kv_budget=FIRST_BUFFER)
+    session = engine.session([5] * 256)
+    with pytest.raises(
+        BudgetError, match=r"this branch needs 0.1 MiB for keys and values, but the budget is"
+    ):
+        session.rollout(0, k=3, max_new_tokens=2)
+    engine.pool.budget = Budget(10 * FIRST_BUFFER)
+    assert len(session.rollout(0, k=3, max_new_tokens=2)) == 3
+
+
+def test_an_adopted_continuation_is_held_once() -> None:
+    session = grown(tiny_engine(), 3)
+    rollout = session.rollout(0, k=2, max_new_tokens=3)
+    for one in rollout:
+        session.adopt(one)
+    held = session.engine.pool.device_bytes
+    del rollout, one
+    assert session.engine.pool.device_bytes == held
 
 
 def test_however_long_a_text_each_token_is_copied_a_few_times_at_most() -> None:

@@ -263,5 +263,7 @@ def adopt(branching: Branching, one: Continuation) -> Steps[int]:
     """Make a continuation a branch, without the model; return the row of its last token."""
     if one.row is None:
         one.row = branching.writer.adopt(one)
+        # The branch holds copies of its own.
+        one.segment = one.snapshot = None
     yield
     return one.row

@@ -127,7 +127,7 @@ class GrowingLayer(CacheLayerMixin):
 
     def gather(self, places: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the states at some places in memory of their own."""
-        index = torch.tensor(places, device=self.keys.device)
+        index = torch.tensor(places, dtype=torch.int64, device=self.keys.device)
         return self.keys.index_select(2, index), self.values.index_select(2, index)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

@@ -100,12 +100,13 @@ def _together(runner: Runner, pool: Pool, texts: Sequence[Sequence[int]]) -> Seq
     rows = torch.tensor([[*ids, *[ids[-1]] * (longest - len(ids))] for ids in texts])
     try:
         found = retried(lambda: runner.forward_texts(rows), pool)
+        return [one[: len(ids)] for one, ids in zip(found, texts, strict=True)]
     except MemoryError:
         if len(texts) == 1:
             raise
-        half = len(texts) // 2
-        return [*_together(runner, pool, texts[:half]), *_together(runner, pool, texts[half:])]
-    return [one[: len(ids)] for one, ids in zip(found, texts, strict=True)]
+    # Only here, where what was caught holds nothing of the pass that failed any more.
+    half = len(texts) // 2
+    return [*_together(runner, pool, texts[:half]), *_together(runner, pool, texts[half:])]
 
 
 def _passed(window: Window, start: int, kept: torch.Tensor) -> Passed:
