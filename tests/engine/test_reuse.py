@@ -15,12 +15,12 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return tiny_engine(request.param)
 
 
-def test_forcing_in_the_middle_of_500_tokens_passes_one_position(engine: Engine) -> None:
+def test_forcing_in_the_middle_of_a_long_branch_passes_one_position(engine: Engine) -> None:
     session = engine.session(PROMPT)
-    session.generate(max_new_tokens=500, program=Ban(sorted(engine.stop_ids))).wait()
+    session.generate(max_new_tokens=300, program=Ban(sorted(engine.stop_ids))).wait()
     old = session.branches[0]
     with counted_positions(engine.model) as counts:
-        session.force(250, 42)
+        session.force(150, 42)
         assert counts == [1]
         session.generate(max_new_tokens=5).wait()
         assert counts == [1] * 6
@@ -34,7 +34,7 @@ def test_forcing_in_the_middle_of_500_tokens_passes_one_position(engine: Engine)
         session.switch(new)
         session.generate(max_new_tokens=2).wait()
         assert counts == [1] * 5
-    assert len(session.new_nodes) == 258
+    assert len(session.new_nodes) == 158
 
 
 def test_distributions_pass_nothing(engine: Engine) -> None:
