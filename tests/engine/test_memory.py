@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import weakref
 import gc
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
