@@ -31,8 +31,8 @@ def long_context(bench: Bench) -> list[Row]:
             )
     appends, steps = take_turns(appending, bench.rounds), take_turns(stepping, bench.rounds)
     note = (
-        "update() of all layers for one token, and of ours the share of a token in the copy that doubles the "
-        "buffers when they are full"
+        "update() of all layers for one token, and of ours the share of a token in the copy that "
+        "enlarges the buffers when they are full"
     )
     whole = "one token through the model, over random keys and values: attention reads all of them"
 
@@ -60,9 +60,11 @@ def _append_seconds(config: Any, make: Callable[[Any], Cache], length: int) -> f
         for _ in range(_APPENDED):
             _append(cache, token)
     each = others.seconds / _APPENDED
-    # Filled to the brim, ours doubled its buffers at the first append: that serves as many tokens again.
-    growth = 0.0 if isinstance(cache, DynamicCache) else max(first.seconds - each, 0) / length
-    return each + growth
+    if isinstance(cache, DynamicCache):
+        return each
+    # Filled to the brim, ours enlarged its buffers at the first append: that serves those that fit now.
+    layer: Any = cache.layers[0]
+    return each + max(first.seconds - each, 0) / (layer.capacity - length)
 
 
 def _step_seconds(bench: Bench, name: str, make: Callable[[Any], Cache], length: int) -> float:
