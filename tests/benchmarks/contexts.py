@@ -64,7 +64,8 @@ def _append_seconds(config: Any, make: Callable[[Any], Cache], length: int) -> f
         return each
     # Filled to the brim, ours enlarged its buffers at the first append: that serves those that fit now.
     layer: Any = cache.layers[0]
-    return each + max(first.seconds - each, 0) / (layer.capacity - length)
+    served: int = layer.capacity - length
+    return each + max(first.seconds - each, 0) / served
 
 
 def _step_seconds(bench: Bench, name: str, make: Callable[[Any], Cache], length: int) -> float:
