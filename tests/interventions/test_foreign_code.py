@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from collections.abc import Callable
@@ -84,8 +85,7 @@ def test_what_writes_in_place_cannot_change_the_row(make: Callable[[], Any]) -> 
 
 
 def test_a_grammar_of_xgrammar_cannot_change_p(engine: Engine) -> None:
-    xgrammar = pytest.importorskip("xgrammar")
-    hf = pytest.importorskip("xgrammar.contrib.hf")
+    xgrammar, hf = (importlib.import_module(name) for name in ("xgrammar", "xgrammar.contrib.hf"))
     known = xgrammar.TokenizerInfo.from_huggingface(byte_level_tokenizer(), vocab_size=VOCABULARY_SIZE)
     grammar = xgrammar.GrammarCompiler(known).compile_regex("[a-z ]{4,}")
     program = FromHF(lambda: hf.LogitsProcessor(grammar), stateful=True, name="letters") >> GREEDY
