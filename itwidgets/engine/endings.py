@@ -16,15 +16,26 @@ _log = logging.getLogger(__name__)
 class Ending:
     """An event that happens once, and the functions to be called then: each once, and then let go of."""
 
+    has_come = False
+
     def __init__(self) -> None:
         self._callbacks: list[Callable[[], None]] = []
-        self._lock = threading.Lock()
-        self._has_come = False
+        self._lock, self._ahead = threading.Lock(), threading.Lock()
+        self._ahead.acquire()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait so many seconds for it; return whether it has come.
+
+        Not by a condition: an interrupt in the middle of one may leave its lock taken for ever.
+        """
+        if self._ahead.acquire(timeout=timeout):
+            self._ahead.release()
+        return self.has_come
 
     def then(self, callback: Callable[[], None]) -> None:
         """Call a function when it comes, or at once if it has come."""
         with self._lock:
-            if not self._has_come:
+            if not self.has_come:
                 self._callbacks.append(callback)
                 return
         _told(callback)
@@ -40,8 +51,9 @@ class Ending:
     def come(self) -> None:
         """Call the functions, in the order in which they were given."""
         with self._lock:
-            self._has_come = True
+            self.has_come = True
             callbacks, self._callbacks = self._callbacks, []
+        self._ahead.release()
         for callback in callbacks:
             _told(callback)
 

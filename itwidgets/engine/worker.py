@@ -9,7 +9,6 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, nullcontext
 from typing import Any, Generic, TypeVar
 
@@ -102,7 +101,7 @@ class Job(Generic[T]):
     @property
     def done(self) -> bool:
         """Whether it has ended, well or not."""
-        return self._future.done()
+        return self._ending.has_come
 
     @property
     def cancelled(self) -> bool:
@@ -140,19 +139,18 @@ class Job(Generic[T]):
 
     def _wait(self, timeout: float | None) -> None:
         waited = 0.0
-        while not self.done:
-            step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
-            try:
+        try:
+            while not self.done:
                 # Who waits inside a step of another engine may be stopped too.
                 stop_point()
-                self._future.exception(max(step, 0))
-            except (KeyboardInterrupt, _StoppedInside):
-                self.cancel()
-                raise
-            except FutureTimeout:
+                if timeout is not None and waited >= timeout:
+                    raise TimeoutError(f"{self!r} has not ended after {timeout} s")
+                step = _POLL_S if timeout is None else min(_POLL_S, timeout - waited)
+                self._ending.wait(step)
                 waited += step
-                if timeout is not None and waited >= timeout and not self.done:
-                    raise TimeoutError(f"{self!r} has not ended after {timeout} s") from None
+        except (KeyboardInterrupt, _StoppedInside):
+            self.cancel()
+            raise
 
     def __await__(self) -> Generator[Any, None, T]:
         try:

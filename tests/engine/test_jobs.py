@@ -114,17 +114,17 @@ class TestStopping:
         with gate_at(session.engine.model, 2) as gate:
             job = session.generate(max_new_tokens=100)
             gate.wait_until_reached()
-            result = job._future.exception
+            wait = job._ending.wait
 
-            def interrupted(timeout: float | None = None) -> Any:
+            def interrupted(timeout: float) -> Any:
                 raise KeyboardInterrupt
 
-            monkeypatch.setattr(job._future, "exception", interrupted)
+            monkeypatch.setattr(job._ending, "wait", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 job.wait()
             assert job.cancelled
             gate.open()
-            monkeypatch.setattr(job._future, "exception", result)
+            monkeypatch.setattr(job._ending, "wait", wait)
             assert len(job.wait(60)) == 1
 
     def test_reading_may_be_stopped_before_it_has_a_result(self, session: Session, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import subprocess
 import sys
 import threading
@@ -248,6 +249,26 @@ except KeyboardInterrupt:
     print("interrupted", job.cancelled, len(job.wait(60)) < 90_000)
 """
     assert _run(script) == "interrupted True True\n"
+
+
+def test_an_interrupt_between_two_waits_stops_the_job_too(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, asked = engine.session(PROMPT), itertools.count()
+
+    def interrupted(job: Job[Any]) -> bool:
+        if next(asked) == 2:
+            raise KeyboardInterrupt
+        return False
+
+    with gate_at(engine.model, 1) as gate:
+        job = session.generate(max_new_tokens=5)
+        gate.wait_until_reached()
+        with monkeypatch.context() as patched:
+            patched.setattr(Job, "done", property(interrupted))
+            with pytest.raises(KeyboardInterrupt):
+                job.wait()
+    assert job.cancelled
 
 
 def test_a_refused_job_does_not_leave_the_session_busy(engine: Engine) -> None:
