@@ -24,14 +24,6 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def exact() -> Any:
-    """Give the embedded model in float64."""
-    engine = itw.load(dtype="float64")
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
 def scored(exact: Engine) -> pd.DataFrame:
     return itw.score(exact, TEXTS, bos="add")
 

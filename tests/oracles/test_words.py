@@ -27,14 +27,6 @@ EXACT: Any = {"rtol": 1e-12, "atol": 1e-12}
 
 
 @pytest.fixture(scope="module")
-def exact() -> Any:
-    """Give the embedded model in float64."""
-    engine = itw.load(dtype="float64")
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(scope="module")
 def token_ids(exact: Engine) -> list[int]:
     return [int(i) for i in exact.tokenizer(TEXT)["input_ids"]]
 

@@ -15,6 +15,7 @@ from itwidgets.engine.decoding.choice import Chooser, Plan
 from itwidgets.engine.decoding.figures import KnownToken, forced_figures
 from itwidgets.engine.decoding.generation import step_at
 from itwidgets.engine.worker import Job, Steps
+from itwidgets.information import names
 from itwidgets.interventions import Program
 from itwidgets.tree import Origin, Recomputation, Route, TokenTree
 
@@ -23,19 +24,7 @@ if TYPE_CHECKING:
 
     from itwidgets.engine.engine import Engine
 
-FIGURES = (
-    "rank",
-    "surprisal",
-    "entropy",
-    "varentropy",
-    "surprisal_q",
-    "surprisal_s",
-    "cost",
-    "expected_cost",
-    "fired",
-    "top_ids",
-    "top_log_probs",
-)
+FIGURES = (*names.FIGURES, "fired", "top_ids", "top_log_probs")
 """Columns that must come out again to the bit."""
 
 OF_P = ("rank", "surprisal", "entropy", "varentropy", "top_ids", "top_log_probs")
