@@ -50,40 +50,39 @@ def best(scores: torch.Tensor, k: int) -> torch.Tensor:
         # What is done below would wait for the device.
         return scores.sort(dim=-1, descending=True, stable=True).indices[..., :k]
     k = min(k, scores.shape[-1])
-    rows = _numbers(scores.detach().reshape(-1, scores.shape[-1]))
-    ids = (_best_of_one if len(rows) == 1 else _best_of_each)(rows, k)
+    rows = scores.detach().reshape(-1, scores.shape[-1])
+    if rows.dtype == torch.bfloat16:
+        # numpy does not know it.
+        rows = rows.float()
+    peaks = _blocks(rows, k).amax(-1).numpy()
+    # The maximum of a block with NaN is NaN; one behind the last whole block reaches no bar.
+    if np.isnan(peaks).any():
+        rows = rows.masked_fill(rows.isnan(), -torch.inf)
+        peaks = _blocks(rows, k).amax(-1).numpy()
+    ids = (_best_of_one if len(rows) == 1 else _best_of_each)(rows, peaks, k)
     return torch.from_numpy(ids).view(*scores.shape[:-1], k)
 
 
-def _numbers(rows: torch.Tensor) -> torch.Tensor:
-    """Return what numpy knows and can put in order."""
-    if rows.dtype == torch.bfloat16:
-        rows = rows.float()
-    # The maximum of a row with NaN is NaN.
-    return rows.masked_fill(rows.isnan(), -torch.inf) if bool(rows.amax(-1).isnan().any()) else rows
-
-
-def _best_of_one(scores: torch.Tensor, k: int) -> Ids:
+def _best_of_one(scores: torch.Tensor, peaks: Rows, k: int) -> Ids:
     values = scores[0].numpy()
-    ids = np.flatnonzero(values >= _bars(_blocks(scores, k).amax(-1).numpy(), k))
+    ids = np.flatnonzero(values >= _bars(peaks, k))
     return ids[np.argsort(-values[ids], kind="stable")[:k]]
 
 
-def _best_of_each(scores: torch.Tensor, k: int) -> Ids:
-    rows, ids, values = _candidates(scores, k)
+def _best_of_each(scores: torch.Tensor, peaks: Rows, k: int) -> Ids:
+    rows, ids, values = _candidates(scores, peaks, k)
     order = np.lexsort((ids, -values, rows))
     first = np.searchsorted(rows[order], np.arange(len(scores)))
     found: Ids = ids[order[first[:, None] + np.arange(k)]]
     return found
 
 
-def _candidates(scores: torch.Tensor, k: int) -> Found:
+def _candidates(scores: torch.Tensor, peaks: Rows, k: int) -> Found:
     """Pick out at least `k` scores of each row, the best among them, and hardly more.
 
     All that reach the bar are in blocks whose maximum reaches it, or behind the last whole block.
     """
     blocks = _blocks(scores, k)
-    peaks = blocks.amax(-1).numpy()
     bars = _bars(peaks, k)
     rows, places = np.nonzero(peaks >= bars[:, None])
     among, offsets, values = _reaching(blocks.numpy()[rows, places], bars[rows])
