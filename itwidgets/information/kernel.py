@@ -112,9 +112,14 @@ def check_number(name: str, value: Any, holds: Callable[[Any], bool], accepted: 
         raise ValueError(f"{name} is {value!r}, but must be {accepted}")
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or of numpy; truth values are not."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
 def check_whole(name: str, value: Any, *, least: int) -> None:
     """Refuse what is not a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} is {value!r}, but must be a whole number of at least {least}")
 
 

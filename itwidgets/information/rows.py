@@ -89,13 +89,13 @@ def reduced(logits: torch.Tensor, tokens: Sequence[int] | torch.Tensor, k: int) 
     """
     logits = _upcast(reducible(logits).detach())
     ids = torch.as_tensor(tokens).to(logits.device, torch.int64, non_blocking=True)
-    step = max(1, _TOGETHER // logits.shape[-1])
-    copies = _Copies.of(logits[:step])
     if logits.ndim != 2 or ids.shape != logits.shape[:1]:
         raise ValueError(
             f"the scores have shape {list(logits.shape)} and the tokens {list(ids.shape)}, "
             "but must have [n, V] and [n]"
         )
+    step = max(1, _TOGETHER // logits.shape[-1])
+    copies = _Copies.of(logits[:step])
     starts = range(0, max(1, len(logits)), step)
     return torch.cat([_reduced(logits[i : i + step], ids[i : i + step], k, copies) for i in starts])
 

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from typing import Any
 
-from itwidgets.information.kernel import check_number, check_whole
+from itwidgets.information.kernel import check_number, check_whole, is_whole
 
 __all__ = ["check_choice", "check_number", "check_seed", "check_whole", "checked_ids", "is_whole"]
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, of Python or of numpy; truth values are not."""
-    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def check_choice(name: str, value: Any, accepted: Iterable[str]) -> None:

@@ -113,8 +113,9 @@ class Compare(Predicate):
         check_number("value", self.value, math.isfinite, "a finite number")
         if self.argument is not None:
             check_number("argument", self.argument, math.isfinite, "a finite number")
-        if self.of != "previous" and self.measure in row_measures():
-            row_measures()[self.measure].check(self.argument)
+        known = None if self.of == "previous" else row_measures().get(self.measure)
+        if known is not None:
+            known.check(self.argument)
         elif self.argument is not None:
             raise ValueError(f"argument is {self.argument!r}, but must be None: {self.measure} takes none")
 
@@ -148,8 +149,9 @@ class Compare(Predicate):
 
     def _of_row(self, scores: torch.Tensor) -> float:
         log_p = log_probabilities(scores)
-        if self.measure in row_measures():
-            return float(row_measures()[self.measure](log_p, self.argument))
+        known = row_measures().get(self.measure)
+        if known is not None:
+            return float(known(log_p, self.argument))
         # It may have been taken away since.
         self._check_measure()
         return registered_measures()[self.measure].of(log_p[None], best(log_p, 1))[0]
