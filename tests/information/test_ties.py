@@ -27,6 +27,15 @@ def test_half_precision_and_nan_are_put_in_order_too() -> None:
         best(torch.zeros(3), 0)
 
 
+def test_nan_counts_as_excluded_in_a_block_and_behind_the_last_one() -> None:
+    scores = torch.randn(3, 1003, generator=torch.Generator().manual_seed(0))
+    scores[:, [5, 999]] = torch.nan
+    expected = np.argsort(-np.nan_to_num(scores.numpy(), nan=-np.inf), kind="stable")[:, :60]
+    for k in (1, 2, 60):
+        np.testing.assert_array_equal(best(scores, k), expected[:, :k])
+        np.testing.assert_array_equal(best(scores[0], k), expected[0, :k])
+
+
 def test_the_stored_tokens_and_the_whole_distribution_have_one_order() -> None:
     engine = tiny_engine(dtype=torch.bfloat16)
     session = engine.session("The capital of France is Paris")
