@@ -231,6 +231,9 @@ print(job)
 
 def test_a_real_interrupt_of_who_waits_stops_the_job() -> None:
     script = """
+# Who runs the tests in the background may have had interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def interrupt():
     frame, names = sys._current_frames()[threading.main_thread().ident], []
     while frame is not None:
