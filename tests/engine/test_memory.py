@@ -54,6 +54,22 @@ def test_memory_says_what_is_held() -> None:
     assert session.memory().other_branches <= 2 * 64 * A_TOKEN
 
 
+def test_a_long_prompt_takes_what_its_tokens_take() -> None:
+    session = tiny_engine().session([1 + i % 50 for i in range(810)])
+    # Chunk by chunk a quarter more each time would have come to 960.
+    assert session.memory().current_branch == 810 * A_TOKEN
+
+
+def test_a_prompt_that_fills_the_budget_is_taken_chunk_by_chunk() -> None:
+    engine = tiny_engine(kv_budget=600 * A_TOKEN)
+    prompt = [1 + i % 50 for i in range(600)]
+    session = engine.session(prompt)
+    assert session.memory().current_branch == 600 * A_TOKEN
+    with pytest.raises(BudgetError, match="budget"):
+        engine.session([*prompt, 1])
+    assert_right(session)
+
+
 def test_going_back_to_a_long_branch_copies_what_it_lost_alone() -> None:
     engine = tiny_engine()
     session = grown(engine, 200)
@@ -221,7 +237,7 @@ def test_what_scores_a_long_text_counts_and_makes_others_go() -> None:
         frame = itw.score(engine, [[5] * 500], batch_tokens=100)
         assert counts == [100] * 4 + [99]
     assert len(frame) == 500
-    assert held[-1] == 500 * A_TOKEN, "the text alone: the buffers of the session were dropped for it"
+    assert held[-1] == 499 * A_TOKEN, "the text alone: the buffers of the session were dropped for it"
     assert session.memory().current_branch == 0
     assert_right(session)
 

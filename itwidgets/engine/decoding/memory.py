@@ -55,9 +55,19 @@ class Memory:
 
 
 def pass_after(
-    runner: Runner, store: BranchStore, pool: Pool, token_ids: Sequence[int], before: Sequence[int]
+    runner: Runner,
+    store: BranchStore,
+    pool: Pool,
+    token_ids: Sequence[int],
+    before: Sequence[int],
+    coming: int = 0,
 ) -> torch.Tensor:
     """Pass tokens through a model after rows that a store holds; once more if a device has no memory for it.
+
+    Parameters
+    ----------
+    coming
+        How many will pass after these.
 
     Raises
     ------
@@ -66,7 +76,7 @@ def pass_after(
     """
 
     def step() -> torch.Tensor:
-        store.reserve(len(token_ids))
+        store.reserve(len(token_ids), coming=coming)
         return runner.forward(token_ids, store.cache)
 
     def repair() -> None:

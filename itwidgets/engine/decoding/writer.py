@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCORED_ROWS = 64
+SCORED_ROWS = 48
 """Rows of a prefill whose logits stand in memory together."""
 
 
@@ -153,7 +153,7 @@ class TreeWriter:
             before = [] if parent < 0 else [(yield from self._kept_of(parent))]
             yield from self.activate(parent)
             with self._rolled_back_on_error():
-                kept = self._pass(parent, chunk, source=source)
+                kept = self._pass(parent, chunk, source=source, coming=len(token_ids))
                 made = {"forward": self.tree.record.next_forward, "route": Route.PREFILL}
                 rows = []
                 for token_id, figures in zip(chunk, self._scored(before, chunk, kept), strict=True):
@@ -242,6 +242,7 @@ class TreeWriter:
         token_ids: Sequence[int] | torch.Tensor,
         again: Sequence[int] = (),
         source: Sequence[int] | None = None,
+        coming: int = 0,
     ) -> torch.Tensor:
         """Run the model on tokens after ``parent``; once more if the device has no memory for it."""
         if not self.store.stands_at(parent):
@@ -250,7 +251,7 @@ class TreeWriter:
         self._sources.use(source or self.tree.source(again[0] if again else parent))
 
         def step() -> torch.Tensor:
-            self.store.reserve(len(token_ids), again)
+            self.store.reserve(len(token_ids), again, coming)
             return self.runner.forward(token_ids, self.store.cache)
 
         def repair() -> None:

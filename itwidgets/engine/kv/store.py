@@ -88,11 +88,13 @@ class BranchStore:
         self._cut(length)
         return length
 
-    def reserve(self, count: int, again: Sequence[int] = ()) -> None:
+    def reserve(self, count: int, again: Sequence[int] = (), coming: int = 0) -> None:
         """Make room behind the current branch for tokens that will pass through the model next.
 
         Parameters
         ----------
+        coming
+            How many will come after these: where there is room for them, buffers grow once for all.
         again
             Rows that pass again: what the buffers hold of them need not be kept.
 
@@ -102,7 +104,7 @@ class BranchStore:
             When the branch alone would not fit; nothing has changed then.
         """
         stop = self._length + count
-        self._grow(stop)
+        self._grow(stop, stop + coming)
         self._vacate(self._length, stop, again)
 
     def commit(self, rows: Sequence[int]) -> None:
@@ -158,7 +160,7 @@ class BranchStore:
             How many there will be at most.
         """
         start = self._length + extra
-        self._grow(start + count, self._length + most)
+        self._grow(start + count, most=self._length + most)
         self._vacate(start, start + count)
         for layer in self._growing:
             layer.length = start
@@ -262,14 +264,14 @@ class BranchStore:
         self._slots[place : place + count] = path[place : place + count]
         return count
 
-    def _grow(self, needed: int, most: int | None = None) -> None:
+    def _grow(self, needed: int, wanted: int = 0, most: int | None = None) -> None:
         capacity = min((layer.capacity for layer in self._growing), default=needed)
         if needed <= capacity:
             self._pool.make_room(0, self, self.name)
             return
         # Before the first forward call no one knows what a token takes, and this is nothing.
         try:
-            larger = max((layer.enlarged(needed) for layer in self._growing), default=needed)
+            larger = max([wanted, *(layer.enlarged(needed) for layer in self._growing)])
             larger = larger if most is None else max(needed, min(larger, most))
             self._pool.make_room(self.bytes_of(larger - capacity), self, self.name)
         except BudgetError:

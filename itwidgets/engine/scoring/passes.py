@@ -89,7 +89,8 @@ def _chunks(runner: Runner, pool: Pool, window: Window, batch_tokens: int) -> It
     with store.lent():
         for start in range(0, len(ids), step):
             chunk = ids[start : start + step]
-            kept = pass_after(runner, store, pool, chunk, range(start))
+            coming = len(ids) - start - len(chunk)
+            kept = pass_after(runner, store, pool, chunk, range(start), coming)
             store.commit(range(start, start + len(chunk)))
             yield _passed(window, start, kept)
 
