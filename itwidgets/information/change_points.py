@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from itwidgets.information.kernel import Array, check_number, float64, in_kind
+from itwidgets.information.kernel import Array, check_number, in_kind, sequences
 
 Numbers = npt.NDArray[np.float64]
 
@@ -39,7 +39,7 @@ def change_points(values: Array, penalty: float | None = None) -> torch.Tensor:
     Raises
     ------
     ValueError
-        If the penalty is no number of at least 0, or a value is infinite.
+        If the penalty is no number of at least 0, or a value is infinite, or there is no sequence.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def change_points(values: Array, penalty: float | None = None) -> torch.Tensor:
     """
     if penalty is not None:
         check_number("penalty", penalty, lambda x: 0 <= x < math.inf, "a number of at least 0")
-    numbers = float64(values)
+    numbers = sequences(values)
     if bool(numbers.isinf().any()):
         raise ValueError("a value is infinite, but must be a finite number, or NaN where it is missing")
     rows = numbers.detach().cpu().numpy()

@@ -66,6 +66,20 @@ def float64(rows: Array) -> torch.Tensor:
     return reducible(tensor(rows)).double()
 
 
+def sequences(values: Array) -> torch.Tensor:
+    """Return values of tokens along the last axis as float64.
+
+    Raises
+    ------
+    ValueError
+        If there is no axis.
+    """
+    numbers = float64(values)
+    if numbers.ndim == 0:
+        raise ValueError("the values have shape (), but must have a last axis, the tokens")
+    return numbers
+
+
 def beside(values: Array | float, rows: torch.Tensor) -> torch.Tensor:
     """Return values in float64 on the device of `rows`."""
     return tensor(values).to(rows.device).double()

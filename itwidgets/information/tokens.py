@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from itwidgets.information.kernel import Array, at, beside, float64, in_kind, moments, unit
+from itwidgets.information.kernel import Array, at, beside, float64, in_kind, moments, sequences, unit
 
 
 @in_kind
@@ -129,12 +129,17 @@ def successor(values: Array) -> torch.Tensor:
     values
         Of the tokens of a sequence, in any unit, shape ``[..., n]``.
 
+    Raises
+    ------
+    ValueError
+        If there is a single number, and no sequence.
+
     Examples
     --------
     >>> successor(torch.tensor([1.0, 2.0, 3.0]))
     tensor([2., 3., nan], dtype=torch.float64)
     """
-    numbers = float64(values)
+    numbers = sequences(values)
     return torch.cat([numbers[..., 1:], torch.full_like(numbers[..., :1], torch.nan)], -1)
 
 

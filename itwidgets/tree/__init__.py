@@ -1,6 +1,7 @@
 """The token tree: one growing table, its branches, the identity of tokens, and files."""
 
 from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, MeasureColumn, Origin, Route
+from itwidgets.tree.comparison import Comparison, Place, aligned
 from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
@@ -13,11 +14,13 @@ __all__ = [
     "WIRE_COLUMNS",
     "Branch",
     "Column",
+    "Comparison",
     "Maker",
     "MeasureColumn",
     "ModelIdentity",
     "Node",
     "Origin",
+    "Place",
     "Recipe",
     "Recomputation",
     "Record",
@@ -25,4 +28,5 @@ __all__ = [
     "StoredVocabulary",
     "TokenTree",
     "Vocabulary",
+    "aligned",
 ]

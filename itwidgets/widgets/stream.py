@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ import anywidget
 import traitlets
 
 from itwidgets.engine import Engine, Generation, Session
+from itwidgets.engine.session.listeners import Listeners
 from itwidgets.engine.session.prompts import Prompt
 from itwidgets.interventions import Operator, Program
 from itwidgets.tree import Node
 from itwidgets.widgets.link import Link
 from itwidgets.widgets.page import Message, Page
+from itwidgets.widgets.prompt_field import PromptField
 from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
 from itwidgets.widgets.routing import hear_on_the_pages_subshell
@@ -77,12 +79,13 @@ class TokenStream(anywidget.AnyWidget):
             )
         self._settings = checked(settings)
         self._session = source if isinstance(source, Session) else source.empty_session()
-        self._first_prompt = self.session.encode(prompt) if prompt else None
+        self._prompt = PromptField(self._session, prompt)
         self._selected: int | None = None
+        self._announced: int | None = None
+        self._select_listeners = Listeners()
         self._following: Generation | None = None
         self._notice: Notice | None = None
         self._notices = itertools.count(1)
-        self._prompts = {prompt: self._first_prompt} if isinstance(prompt, str) and self._first_prompt else {}
         self._jobs: list[Generation] = []
         self._page = Page()
         super().__init__()
@@ -91,8 +94,8 @@ class TokenStream(anywidget.AnyWidget):
         self._unsubscribe = self.session.subscribe(self.link.changed)
         self._requests = Requests(self)
         self.on_msg(lambda _, content, buffers: self._requests.handle(content))
-        if self._first_prompt:
-            self._watched(self.session.read_prompt(self._first_prompt))
+        if self._prompt.first:
+            self._watched(self.session.read_prompt(self._prompt.first))
         self.link.changed()
 
     def __repr__(self) -> str:
@@ -149,6 +152,25 @@ class TokenStream(anywidget.AnyWidget):
         self._await_prompt()
         self.select_row(None if position is None else self.session.node_at(position).row)
 
+    def on_select(self, listener: Callable[[Node | None], object]) -> Callable[[], None]:
+        """Call ``listener`` with the selected token whenever it is another, chosen here or in the page.
+
+        It is called on the thread that writes to the page, which waits for it: what takes long belongs
+        elsewhere.
+
+        Returns
+        -------
+        Callable
+            Ends it.
+
+        Examples
+        --------
+        >>> viewer = TokenStream(session)
+        >>> end = viewer.on_select(print)
+        >>> end()
+        """
+        return self._select_listeners.add(lambda: listener(self.selected))
+
     @property
     def session(self) -> Session:
         """The token tree that is shown."""
@@ -189,7 +211,7 @@ class TokenStream(anywidget.AnyWidget):
         settings = settings or self._settings
         session = self.session
         plan = plan_of(settings, program)
-        edited = None if parent is not None else self._edited(prompt)
+        edited = None if parent is not None else self._prompt.edited(prompt)
         if parent is None and edited is None and session.has_ended:
             raise ValueError(
                 "the model ended this text: select a token and force another, or edit the prompt"
@@ -198,23 +220,6 @@ class TokenStream(anywidget.AnyWidget):
         # The first token of a new branch takes the place of the one that was selected.
         self._following = job if parent is not None else None
         return self._watched(job)
-
-    def _edited(self, prompt: str | None) -> list[int] | None:
-        """Token ids to make current first: those of a prompt field that says something new.
-
-        What the field shows by itself is never encoded again: another encoding of the same text, or a
-        second BOS, would be another prompt.
-        """
-        reading = self.session.reading
-        # There was no prompt yet, or it was stopped before it was read.
-        unread = self.session.head is None and (reading is None or reading.cancelled)
-        if prompt is None:
-            return self._first_prompt if unread else None
-        if prompt == self._prompt() and not unread:
-            return None
-        token_ids = self._prompts.get(prompt) or self.session.encode(prompt)
-        self._prompts = {**self._prompts, prompt: token_ids}
-        return token_ids
 
     def select_row(self, row: int | None) -> None:
         """Select a row of the tree."""
@@ -264,6 +269,9 @@ class TokenStream(anywidget.AnyWidget):
     def _send_changes(self) -> None:
         state = self._state()
         self.send(*self._page.delta(self.session, state))
+        if state["selected"] != self._announced:
+            self._announced = state["selected"]
+            self._select_listeners.notify()
         if state["job"] is None:
             # Written between jobs only: the traits are for pages that come later.
             if len(self.session.tree) != self.state.get("rows") or state["session"] != self.state.get(
@@ -284,7 +292,7 @@ class TokenStream(anywidget.AnyWidget):
             "rows": 0,
             "head": session.head.row if session.head else -1,
             "selected": self._selected,
-            "prompt": self._prompt(),
+            "prompt": self._prompt.text,
             "settings": self._settings,
             "job": None
             if job is None
@@ -305,15 +313,3 @@ class TokenStream(anywidget.AnyWidget):
                 "context_length": session.engine.context_length if live else None,
             },
         }
-
-    def _prompt(self) -> str:
-        """Text of the prompt, or of the source: as the user gave it, else what would be encoded to it."""
-        ids = self.session.source_ids or self.session.prompt_ids
-        known = (text for text, token_ids in self._prompts.items() if token_ids == ids or not ids)
-        return next(known, self._spelled(ids))
-
-    def _spelled(self, ids: list[int]) -> str:
-        session = self.session
-        before, behind = session.engine.vocabulary.frame if session.read_only is None else ([], [])
-        own = ids[len(before) : len(ids) - len(behind)]
-        return session.tree.vocabulary.text(own if [*before, *own, *behind] == ids else ids)

@@ -167,6 +167,16 @@ class Exhausted:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
+@pytest.mark.parametrize("texts", [["one", "two"], ["a text of several chunks " * 20]])
+def test_scoring_on_a_device_without_memory_says_so(texts: list[str]) -> None:
+    engine = tiny_engine()
+    exhausted = Exhausted(engine.model, times=10)
+    with pytest.raises(MemoryError, match=r"^(scoring|a step after \d+ tokens) found no memory even with"):
+        itw.score(engine, texts, batch_tokens=100)
+    exhausted.hook.remove()
+    assert itw.score(engine, texts, batch_tokens=100)["surprisal_bits"].notna().any()
+
+
 @pytest.mark.parametrize("kind", ["llama", "qwen3_next"])
 def test_a_device_without_memory_gets_other_branches_dropped_and_one_more_try(kind: str) -> None:
     engine = tiny_engine(kind)

@@ -12,7 +12,16 @@ import torch
 from torch import nn
 
 from itwidgets.engine.model import choices, products
-from itwidgets.engine.model.products import OneDNN, OneDNNForMany, Plain, Upcast, best_product, keeps_copy
+from itwidgets.engine.model.products import (
+    OneDNN,
+    OneDNNForMany,
+    Plain,
+    Split,
+    SplitOrOneDNN,
+    Upcast,
+    best_product,
+    without_copy,
+)
 
 needs_onednn = pytest.mark.skipif(
     not products._onednn_takes(torch.float32), reason="torch has no oneDNN here"
@@ -32,6 +41,9 @@ def layers(dtype: torch.dtype = torch.float32, inputs: int = 48) -> list[nn.Line
     ("make", "dtype"),
     [
         (Plain, torch.float32),
+        (Split, torch.float32),
+        (Split, torch.bfloat16),
+        pytest.param(SplitOrOneDNN, torch.float32, marks=needs_onednn),
         pytest.param(OneDNN, torch.float32, marks=needs_onednn),
         pytest.param(OneDNNForMany, torch.float32, marks=needs_onednn),
         (Upcast, torch.bfloat16),
@@ -52,6 +64,28 @@ def test_a_product_is_what_the_layers_give(make: Any, dtype: torch.dtype, rows: 
     torch.testing.assert_close(
         found.double(), exact, rtol=2 * torch.finfo(dtype).eps, atol=16 * torch.finfo(dtype).eps
     )
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 200])
+def test_each_core_gets_an_equal_share_of_the_weights(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    parts = layers()
+    x = torch.randn(1, 1, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(Split(parts)(x), Plain(parts)(x))
+        assert all(
+            share.untyped_storage().data_ptr() == part.weight.untyped_storage().data_ptr()
+            for part in parts
+            for share in products._shares(part.weight)
+        ), "no copy of the weights is kept"
+
+
+@pytest.mark.parametrize(
+    ("make", "instead"),
+    [(Plain, Plain), (Split, Split), (OneDNN, Plain), (OneDNNForMany, Plain), (SplitOrOneDNN, Split)],
+)
+def test_what_needs_no_copy_stands_in_where_there_is_no_room(make: Any, instead: Any) -> None:
+    assert without_copy(make) is instead
 
 
 def test_weights_are_upcast_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +113,9 @@ def forget(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None
 @pytest.fixture
 def times(monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]) -> dict[type[Any], float]:
     """Let products take these times, whatever this machine is."""
-    found: dict[type[Any], float] = {Plain: 1.0, OneDNN: 0.95, OneDNNForMany: 0.95, Upcast: 0.95}
+    found: dict[type[Any], float] = {Plain: 1.0} | dict.fromkeys(
+        (Split, OneDNN, OneDNNForMany, SplitOrOneDNN, Upcast), 0.95
+    )
     monkeypatch.setattr(products, "_seconds", lambda product, x, _: found[type(product)])
     return found
 
@@ -93,8 +129,9 @@ def test_a_copy_is_made_only_where_it_pays(times: dict[type[Any], float], forget
     forget()
     times[OneDNNForMany] = 0.3
     assert best_product(torch.float32) is OneDNNForMany
-    assert keeps_copy(OneDNNForMany)
-    assert not keeps_copy(Plain)
+    forget()
+    times[Split] = 0.2
+    assert best_product(torch.float32) is Split
     assert best_product(torch.float64) is Plain
 
 
@@ -105,18 +142,23 @@ def test_a_layout_is_chosen_by_one_row_and_by_several(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         products,
         "_seconds",
-        lambda product, x, _: {Plain: 1.0, OneDNN: 0.8}.get(type(product), 20.0 if len(x) == 1 else 0.1),
+        lambda product, x, _: {Plain: 1.0, Split: 1.0, OneDNN: 0.8}.get(
+            type(product), 20.0 if len(x) == 1 else 0.1
+        ),
     )
     assert best_product(torch.float32) is OneDNN
 
 
 def test_half_precision_is_upcast_where_the_processor_has_none(
-    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch
+    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
 ) -> None:
     monkeypatch.setattr(products, "_onednn_takes", lambda dtype: False)
-    times[Upcast] = 0.5
+    times[Upcast] = times[OneDNN] = 0.5
     assert best_product(torch.bfloat16) is Upcast
     assert best_product(torch.float32) is Plain
+    forget()
+    times[Split] = 0.5
+    assert best_product(torch.float32) is Split
 
 
 def test_a_product_that_is_wrong_or_refused_here_is_not_taken(times: dict[type[Any], float]) -> None:

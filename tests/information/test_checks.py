@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from itwidgets.information import check_distribution, entropy
+from itwidgets.information import change_points, check_distribution, entropy, successor
 from tests.information.exact import INF
 
 
@@ -50,3 +50,12 @@ def test_the_tolerance_is_a_small_number() -> None:
     assert float(np.exp(check_distribution(np.array([0.5, 0.4]), tolerance=0.2)).sum()) == pytest.approx(0.9)
     with pytest.raises(ValueError, match="tolerance is 1, but must be at least 0 and below 1"):
         check_distribution([0.5, 0.5], tolerance=1)
+
+
+@pytest.mark.parametrize("of_a_sequence", [change_points, successor])
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_a_single_number_is_no_sequence(of_a_sequence: Any, kind: Any) -> None:
+    with pytest.raises(
+        ValueError, match=r"the values have shape \(\), but must have a last axis, the tokens"
+    ):
+        of_a_sequence(kind(1.0))

@@ -7,8 +7,15 @@ import pytest
 
 from itwidgets import Engine
 from itwidgets.interventions import Ban
-from itwidgets.widgets import comparison_figure, distribution_figure, text_figure
-from itwidgets.widgets.figures import COLOURS, shown
+from itwidgets.widgets import (
+    branches_figure,
+    comparison_figure,
+    distribution_figure,
+    histogram_figure,
+    rank_figure,
+    text_figure,
+)
+from itwidgets.widgets.figures.drawing import COLOURS, shown
 from tests.models import PROMPT
 
 
@@ -46,6 +53,49 @@ def test_columns_are_drawn_along_the_text_and_miss_what_is_missing(engine: Engin
     assert text_figure(frame, ["surprisal_bits", "varentropy_bits2"]).axes[1].label == ""
 
 
+def test_probability_falls_with_rank_to_the_end_of_the_vocabulary(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    best = session.distribution(0).top(1)[0].token_id
+    after = session.distribution(0, program=Ban([best]))
+    p, q = rank_figure({"p": after, "q": after.q}).marks
+    assert (p.labels, q.labels) == (["p"], ["q"])
+    for line, distribution, size in ((p, after, len(after)), (q, after.q, len(after) - 1)):
+        probabilities = np.sort(np.exp(distribution.log_probs))[::-1]
+        assert (line.x[0], line.x[-1]) == (1, size), (
+            "what has no probability has no place on a logarithmic axis"
+        )
+        np.testing.assert_allclose(line.y, probabilities[line.x - 1])
+        assert (np.diff(line.x) > 0).all()
+
+
+def test_a_histogram_counts_each_token_once(engine: Engine) -> None:
+    frame = engine.session(PROMPT).to_frame()
+    figure = histogram_figure(frame, bins=3)
+    (bars,) = figure.marks
+    values = frame["surprisal_bits"].dropna().astype(float)
+    assert bars.y.sum() == len(values)
+    width = (values.max() - values.min()) / 3
+    for centre, count in zip(bars.x, bars.y, strict=True):
+        assert count == ((values - centre).abs() <= width / 2 + 1e-9).sum()
+    assert figure.axes[0].label == "surprisal_bits"
+
+
+def test_branches_are_drawn_from_the_last_token_that_they_share(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    session.force(0, [40, 41, 42])
+    session.force(1, [50, 51])
+    comparison = session.compare(*session.branches)
+    frame = comparison.to_frame()
+    for column in ("surprisal_bits", "kl_bits"):
+        lines = branches_figure(comparison, column).marks
+        assert [line.labels[0][:2] for line in lines] == ["0 ", "1 "]
+        for branch, line in enumerate(lines):
+            own = frame[(frame["branch"] == branch) & (frame["position"] >= comparison.parts_at - 1)]
+            own = own.dropna(subset=column)
+            np.testing.assert_array_equal(line.x, own["position"])
+            np.testing.assert_array_equal(line.y, own[column])
+
+
 def test_bad_input_gets_a_sentence(engine: Engine) -> None:
     session = engine.session(PROMPT)
     distribution, frame = session.distribution(0), session.to_frame()
@@ -57,5 +107,12 @@ def test_bad_input_gets_a_sentence(engine: Engine) -> None:
         text_figure(frame, ["surprisal_bits"] * (len(COLOURS) + 1))
     with pytest.raises(ValueError, match="surprisal_bits have no numbers in the frame"):
         text_figure(frame.head(1), ["surprisal_bits"])
+    with pytest.raises(ValueError, match="bins is 0, but must be a whole number of at least 1"):
+        histogram_figure(frame, bins=0)
+    with pytest.raises(ValueError, match="0 distributions were given, but 1 to 4 are drawn"):
+        rank_figure({})
+    tips = [session.force(0, token_id) for token_id in range(5)]
+    with pytest.raises(ValueError, match="5 branches were given, but 1 to 4 are drawn"):
+        branches_figure(session.compare(*tips, divergences=False))
     with pytest.raises(ValueError, match="'surprise' is no column of the frame: it has token, "):
         text_figure(frame, ["surprise"])

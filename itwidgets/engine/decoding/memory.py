@@ -93,7 +93,7 @@ def retried(compute: Callable[[], T], pool: Pool, store: BranchStore | None = No
     Parameters
     ----------
     store
-        Is not given up.
+        Is not given up; None where texts are scored, which are not kept.
     """
     return tried_twice(compute, lambda: None, store, pool)
 
@@ -140,10 +140,12 @@ def _release_cached() -> None:
 
 
 def _out_of_memory(error: BaseException, store: BranchStore | None) -> MemoryError:
-    length = 0 if store is None else len(store.rows)
-    per_token = 0 if store is None else store.bytes_of(1)
-    where = f"a step after {length} tokens found no memory even with all other branches dropped"
-    would = f"about {length + _free_bytes() // per_token} tokens" if per_token else "a smaller model or dtype"
+    what, would = "scoring", "fewer tokens at once (batch_tokens), a smaller model or dtype"
+    if store is not None:
+        what, per_token = f"a step after {len(store.rows)} tokens", store.bytes_of(1)
+        most = len(store.rows) + _free_bytes() // per_token if per_token else 0
+        would = f"about {most} tokens" if per_token else "a smaller model or dtype"
+    where = f"{what} found no memory even with all other branches dropped"
     return MemoryError(f"{where}: {would} would fit ({' '.join(str(error).split())[:200]})")
 
 

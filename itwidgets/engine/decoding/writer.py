@@ -69,6 +69,13 @@ class TreeWriter:
         kept = yield from self._kept_of(row)
         return self.retried(lambda: self.runner.logits(kept))
 
+    def scores_of(self, rows: Sequence[int]) -> Steps[torch.Tensor]:
+        """Raw scores, ``[n, V]``, of what follows some rows: as :meth:`scores`, to the dtype's noise."""
+        kept = []
+        for row in rows:
+            kept.append((yield from self._kept_of(row)))
+        return self.retried(lambda: self.runner.all_logits(torch.stack(kept)))
+
     def _kept_of(self, row: int) -> Steps[torch.Tensor]:
         if row not in self._kept:
             yield from self.activate(row)

@@ -12,7 +12,7 @@ from typing import TypeGuard
 import torch
 from torch import nn
 
-from itwidgets.engine.model.products import Plain, Product, best_product, keeps_copy
+from itwidgets.engine.model.products import Plain, Product, best_product, without_copy
 
 Layers = tuple[nn.Linear, ...]
 Make = Callable[[Layers], Product]
@@ -108,12 +108,12 @@ class Packs:
 
     def _make(self, layers: Layers) -> Product:
         make = best_product(layers[0].weight.dtype)
-        if not keeps_copy(make):
+        if without_copy(make) is make:
             return make(layers)
         before = self._copied.get(layers, 0)
         nbytes = sum(layer.weight.nbytes for layer in layers)
         if nbytes - before > self._room:
-            return Plain(layers)
+            return without_copy(make)(layers)
         product = make(layers)
         self._room -= nbytes - before
         self._copied[layers] = nbytes

@@ -23,7 +23,7 @@ _PIECE = 2**21
 _MARGIN = 0.9
 """Of the time of the plain product: what a copy of the weights must get by with to be worth its memory."""
 
-_ROUNDS = 8
+_ROUNDS = 16
 
 _INPUTS = 1024
 """Of the weights that are measured."""
@@ -76,6 +76,32 @@ class Plain:
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
 
 
+class Split(Plain):
+    """The product of one row with an equal share of the weights, as they lie, for each core.
+
+    MKL multiplies a matrix by a single float32 vector on one core, and several matrices on all of them.
+    More rows are multiplied as the layers do.
+    """
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._shares = [_shares(layer.weight.detach()) for layer in layers]
+        self._bias = _joined_bias(layers)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply ``[..., n, inputs]``."""
+        if x.numel() != x.shape[-1]:
+            return super().__call__(x)
+        row = x.view(1, 1, -1)
+        parts = [
+            torch.bmm(row.expand(len(share), -1, -1), share) for shares in self._shares for share in shares
+        ]
+        result = parts[0].view(-1) if len(parts) == 1 else torch.cat([part.view(-1) for part in parts])
+        if self._bias is not None:
+            result += self._bias
+        return result.view(*x.shape[:-1], -1)
+
+
 class OneDNN:
     """The product with a copy of the weights in the layout that oneDNN likes best.
 
@@ -85,6 +111,7 @@ class OneDNN:
     """
 
     packed_rows = 1
+    without_copy: MakeProduct = Plain
 
     def __init__(self, layers: Layers) -> None:
         weights = [layer.weight.detach() for layer in layers]
@@ -102,6 +129,20 @@ class OneDNNForMany(OneDNN):
     """The same, with the weights packed for many rows."""
 
     packed_rows = 256
+
+
+class SplitOrOneDNN(OneDNNForMany):
+    """A share of the weights for each core where there is one row, packed weights where there are more."""
+
+    without_copy = Split
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._split = Split(layers)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply ``[..., n, inputs]``."""
+        return self._split(x) if x.numel() == x.shape[-1] else super().__call__(x)
 
 
 class Upcast(Plain):
@@ -133,15 +174,15 @@ def best_product(dtype: torch.dtype) -> MakeProduct:
     """
     if _onednn_takes(dtype):
         # One row as in decoding, and some as in rollouts and scoring.
-        return _fastest((OneDNN, OneDNNForMany), dtype, outputs=2048, rows=(1, 10))
+        return _fastest((Split, OneDNN, OneDNNForMany, SplitOrOneDNN), dtype, outputs=2048, rows=(1, 10))
     if dtype.itemsize == torch.half.itemsize:
         return _fastest((Upcast,), dtype, outputs=256, rows=(64,))
-    return Plain
+    return _fastest((Split,), dtype, outputs=2048, rows=(1,)) if dtype == torch.float32 else Plain
 
 
-def keeps_copy(make: MakeProduct) -> bool:
-    """Whether a product of this kind holds a copy of the weights."""
-    return issubclass(make, OneDNN)
+def without_copy(make: MakeProduct) -> MakeProduct:
+    """Return the product to take where a copy of the weights has no room: itself, if it makes none."""
+    return make.without_copy if issubclass(make, OneDNN) else make
 
 
 def _onednn_takes(dtype: torch.dtype) -> bool:
@@ -174,7 +215,7 @@ def _measured(candidates: Sequence[MakeProduct], weights: Weights, rows: Sequenc
     """Return the candidate that takes the least share of the plain product's time, if that is worth it."""
     inputs = [weights.weight[0].repeat(count, 1) for count in rows]
     plain = Plain([weights])
-    made = {make: product for make in candidates if (product := _right(make, weights, inputs[-1], plain))}
+    made = {make: product for make in candidates if (product := _right(make, weights, inputs, plain))}
     other_data = torch.ones(_CACHES, dtype=torch.uint8)
     shares: dict[MakeProduct, list[float]] = {make: [] for make in made}
     for x in inputs:
@@ -190,11 +231,15 @@ def _measured(candidates: Sequence[MakeProduct], weights: Weights, rows: Sequenc
     return winner if means.get(winner, 1.0) < _MARGIN else Plain
 
 
-def _right(make: MakeProduct, weights: Weights, x: torch.Tensor, plain: Product) -> Product | None:
+def _right(
+    make: MakeProduct, weights: Weights, inputs: Sequence[torch.Tensor], plain: Product
+) -> Product | None:
     """Make a product, if it can be made here and multiplies as the plain one does."""
     try:
         product = make([weights])
-        agrees = torch.allclose(product(x).float(), plain(x).float(), rtol=0.05, atol=0.05)
+        agrees = all(
+            torch.allclose(product(x).float(), plain(x).float(), rtol=0.05, atol=0.05) for x in inputs
+        )
     except RuntimeError:
         return None
     return product if agrees else None
@@ -205,6 +250,14 @@ def _seconds(product: Product, x: torch.Tensor, other_data: torch.Tensor) -> flo
     start = time.perf_counter()
     product(x)
     return time.perf_counter() - start
+
+
+def _shares(weight: torch.Tensor) -> list[torch.Tensor]:
+    """View ``[outputs, inputs]`` as ``[share, inputs, outputs]``, a share a core, and what is left."""
+    shares = max(1, min(torch.get_num_threads(), len(weight)))
+    even = len(weight) // shares * shares
+    whole = weight[:even].view(shares, -1, weight.shape[1]).transpose(1, 2)
+    return [whole, weight[None, even:].transpose(1, 2)] if even < len(weight) else [whole]
 
 
 def _joined_bias(layers: Layers) -> torch.Tensor | None:

@@ -15,7 +15,7 @@ from itwidgets.engine.session.listeners import Listeners
 from itwidgets.engine.session.prompts import Prompt, encode_prompt, encode_source
 from itwidgets.engine.session.view import NO_PROMPT, TreeView
 from itwidgets.engine.worker import Job, Steps, StoppedError
-from itwidgets.tree import Node, Origin, TokenTree
+from itwidgets.tree import Branch, Node, Origin, TokenTree
 from itwidgets.tree.files import ModelIdentity
 
 if TYPE_CHECKING:
@@ -192,6 +192,30 @@ class GrowingTree(TreeView):
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call ``listener`` on every change, from any thread; returns what ends that."""
         return self._listeners.add(listener)
+
+    # ---------------------------------------------------------------- moving
+
+    def switch(self, to: Node | Branch) -> Node:
+        """Move the head to a node, or to the end of a branch; nothing is computed."""
+        node = self._tip(to, "switch to")
+        self._require_still("switch branches")
+        self._history.move(node.row)
+        self._notify()
+        return node
+
+    def undo(self) -> Node | None:
+        """Move the head back to where it was before the last move; no token is lost."""
+        self._require_still("undo")
+        self._history.undo()
+        self._notify()
+        return self.head
+
+    def redo(self) -> Node | None:
+        """Take back an undo."""
+        self._require_still("redo")
+        self._history.redo()
+        self._notify()
+        return self.head
 
     # ---------------------------------------------------------------- parts
 

@@ -12,9 +12,9 @@ class Listeners:
     """Functions that are called on every change."""
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
 
-    def add(self, listener: Callable[[], None]) -> Callable[[], None]:
+    def add(self, listener: Callable[[], object]) -> Callable[[], None]:
         """Call ``listener`` from now on; returns what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
@@ -26,4 +26,4 @@ class Listeners:
                 listener()
             except Exception:  # noqa: BLE001 - as the next line says
                 # What someone does with the news must not end the job that makes it.
-                _log.exception("a listener of the session failed")
+                _log.exception("a listener failed")

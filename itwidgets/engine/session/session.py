@@ -12,13 +12,14 @@ from itwidgets.engine.decoding.memory import Memory
 from itwidgets.engine.decoding.rollout import Continuation, Rollout
 from itwidgets.engine.scoring.score import ScoreOptions, score
 from itwidgets.engine.scoring.texts import Texts
+from itwidgets.engine.session.comparing import diverging
 from itwidgets.engine.session.distribution import Distribution
 from itwidgets.engine.session.growing import GrowingTree, last_token
 from itwidgets.engine.session.replay import Replay, start_replay
 from itwidgets.engine.session.stages import looked_at
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.interventions import GREEDY, Operator, Program, check_whole
-from itwidgets.tree import Branch, Node, Recipe
+from itwidgets.tree import Branch, Comparison, Node, Recipe
 from itwidgets.tree.files import SavedSession, save_session
 
 if TYPE_CHECKING:
@@ -240,6 +241,32 @@ class Session(GrowingTree):
         lane = ("read", self.id) if writer.holds(row) else self.id
         return self._submit(lane, Job("distribution", body))
 
+    def compare(self, *branches: Node | Branch, divergences: bool = True) -> Comparison:
+        """Lay branches side by side, each aligned with the first: where they part and where they meet again.
+
+        Parameters
+        ----------
+        branches
+            Two or more, as branches or as their last tokens.
+        divergences
+            Whether to compute how far their distributions are apart, ``KL(p of the first || p of the other)``
+            in bits, at aligned places: two rows of the output head each.
+
+        Examples
+        --------
+        >>> tips = session.force(0, " Paris"), session.force(0, " London")
+        >>> session.compare(*tips).totals()[["text", "surprisal_bits"]].round(2).values.tolist()
+        [[' Paris', 0.37], [' London', 6.33]]
+        """
+        if not divergences:
+            return self._beside(branches)
+        return self.start_comparison(*branches).wait()
+
+    def start_comparison(self, *branches: Node | Branch) -> Job[Comparison]:
+        """Start :meth:`compare` and return its job at once."""
+        comparison, writer = self._beside(branches), self._branching.writer
+        return self._submit(self.id, Job("comparison", lambda _: diverging(comparison, writer)))
+
     def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:
         """Score every token of given texts with the session's model and adapter; the tree stays as it is.
 
@@ -295,33 +322,6 @@ class Session(GrowingTree):
             return action()
 
         return self._submit(("read", self.id), Job(kind, body)).wait()
-
-    # ---------------------------------------------------------------- moving
-
-    def switch(self, to: Node | Branch) -> Node:
-        """Move the head to a node, or to the end of a branch; nothing is computed."""
-        node = to.tip if isinstance(to, Branch) else to
-        if not isinstance(node, Node):
-            raise TypeError(f"cannot switch to {to!r}: give a node or a branch")
-        self._require_own(node)
-        self._require_still("switch branches")
-        self._history.move(node.row)
-        self._notify()
-        return node
-
-    def undo(self) -> Node | None:
-        """Move the head back to where it was before the last move; no token is lost."""
-        self._require_still("undo")
-        self._history.undo()
-        self._notify()
-        return self.head
-
-    def redo(self) -> Node | None:
-        """Take back an undo."""
-        self._require_still("redo")
-        self._history.redo()
-        self._notify()
-        return self.head
 
 
 def _plan(program: Program | Operator | None, seed: int, sampling: str, max_new_tokens: int) -> Plan:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from itwidgets.engine.decoding.generation import prompt_length
 from itwidgets.engine.session.history import History
 from itwidgets.interventions import Program, is_whole
-from itwidgets.tree import Branch, Node, TokenTree
+from itwidgets.tree import Branch, Comparison, Node, TokenTree
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,6 +141,19 @@ class TreeView:
         """Return what drew the token at a place; None where it was given, or where there is none yet."""
         is_end = not isinstance(position, Node) and self.parent_of(position) == self._history.head
         return None if is_end else self.node_at(position).program
+
+    def _beside(self, branches: Sequence[Node | Branch]) -> Comparison:
+        tips = tuple(self._tip(branch, "compare") for branch in branches)
+        if len(tips) < 2:
+            raise ValueError(f"{len(tips)} branches were given, but two or more can be compared")
+        return Comparison(self.tree, tips)
+
+    def _tip(self, branch: Node | Branch, action: str) -> Node:
+        node = branch.tip if isinstance(branch, Branch) else branch
+        if not isinstance(node, Node):
+            raise TypeError(f"cannot {action} {branch!r}: give a node or a branch")
+        self._require_own(node)
+        return node
 
     def _require_own(self, node: Node) -> None:
         if node.tree is not self.tree:

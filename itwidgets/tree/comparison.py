@@ -1,0 +1,202 @@
+"""Branches of one tree side by side: where they part, where they meet again, and what each costs."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from itwidgets.tree.node import Node
+from itwidgets.tree.table import TokenTree
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Place(NamedTuple):
+    """A place of an alignment: where it is in either branch, or None where one has no token there.
+
+    Attributes
+    ----------
+    first, other
+        Number of tokens before it, prompt included.
+    """
+
+    first: int | None
+    other: int | None
+
+
+def aligned(first: Sequence[int], other: Sequence[int]) -> list[Place]:
+    """Align two texts of token ids: equal stretches beside each other, the longest first (``difflib``).
+
+    What stands between two such stretches is aligned token by token from its beginning, as far as the
+    shorter one goes.
+
+    Examples
+    --------
+    >>> aligned([1, 2, 3, 9], [1, 7, 8, 6, 9])[1:]
+    [Place(first=1, other=1), Place(first=2, other=2), Place(first=None, other=3), Place(first=3, other=4)]
+    """
+    shared = _shared(first, other)
+    places = [Place(i, i) for i in range(shared)]
+    matcher = difflib.SequenceMatcher(None, first[shared:], other[shared:], autojunk=False)
+    for _, i, i_end, j, j_end in matcher.get_opcodes():
+        i, i_end, j, j_end = (shared + place for place in (i, i_end, j, j_end))
+        for step in range(max(i_end - i, j_end - j)):
+            here = Place(
+                i + step if i + step < i_end else None,
+                j + step if j + step < j_end else None,
+            )
+            places.append(here)
+    return places
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two or more branches of a tree, each aligned with the first of them.
+
+    Attributes
+    ----------
+    tips
+        The last tokens of the branches.
+    divergences
+        ``KL(p of the first || p of the other)`` in bits by the rows after which the two stand; empty where
+        they were not asked for.
+    """
+
+    tree: TokenTree
+    tips: tuple[Node, ...]
+    divergences: Mapping[tuple[int, int], float] = field(default_factory=dict)
+
+    @cached_property
+    def paths(self) -> list[list[int]]:
+        """Rows of each branch, from the first token of its prompt to its tip."""
+        return [self.tree.path(tip.row) for tip in self.tips]
+
+    @cached_property
+    def token_ids(self) -> list[list[int]]:
+        """Token ids of each branch, prompt included."""
+        return [self.tree.token_ids(tip.row) for tip in self.tips]
+
+    @cached_property
+    def alignments(self) -> list[list[Place]]:
+        """How each branch stands beside the first one; the first of them beside itself."""
+        return [aligned(self.token_ids[0], ids) for ids in self.token_ids]
+
+    @property
+    def parts_at(self) -> int:
+        """Number of tokens that all branches begin with, prompt included."""
+        return min(_shared(self.token_ids[0], ids) for ids in self.token_ids)
+
+    def meets_at(self, branch: int) -> int | None:
+        """Where, in tokens of the first branch, another one has its tokens again; None if nowhere.
+
+        Parameters
+        ----------
+        branch
+            Which of the tips: 1 for the second.
+        """
+        parted = False
+        for place in self.alignments[branch]:
+            if not self._is_same(branch, place):
+                parted = True
+            elif parted:
+                return place.first
+        return None
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Rows after which aligned tokens of the first branch and another stand, where they differ."""
+        found = (
+            self._parents(branch, place) for branch, places in enumerate(self.alignments) for place in places
+        )
+        return list(dict.fromkeys(pair for pair in found if pair is not None and pair[0] != pair[1]))
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a token of each branch, beside the one of the first branch that it is aligned with.
+
+        ``branch`` counts the tips from 0 and ``position`` the tokens before it. ``first_position`` is where
+        the token of the first branch stands, missing where there is none; ``is_same`` says whether it is
+        the same token. ``surprisal_difference_bits`` is the surprisal here less the one there, and
+        ``kl_bits`` the divergence of the first branch's `p` from the one here, 0 where both are one row.
+        """
+        import pandas as pd
+
+        rows = [
+            self._row(branch, place)
+            for branch, places in enumerate(self.alignments)
+            for place in places
+            if place.other is not None
+        ]
+        frame = pd.DataFrame(rows)
+        return frame.astype({"first_position": "Int64", "is_same": "boolean"})
+
+    def totals(self) -> pd.DataFrame:
+        """Tokens, bits, steering cost, mean entropy and perplexity of each branch from where they part.
+
+        One row a branch, in the order of the tips; ``text`` is what it says there.
+        """
+        import pandas as pd
+
+        start = self.parts_at
+        return pd.DataFrame([self._total(path[start:]) for path in self.paths]).rename_axis("branch")
+
+    def _total(self, rows: Sequence[int]) -> dict[str, Any]:
+        surprisals, costs, entropies = (
+            self.tree.column(name)[list(rows)] for name in ("surprisal", "cost", "entropy")
+        )
+        known = surprisals[np.isfinite(surprisals)]
+        mean = float(known.mean()) if len(known) else math.nan
+        return {
+            "text": b"".join(self.tree[row].bytes for row in rows).decode(errors="replace"),
+            "tokens": len(rows),
+            "surprisal_bits": float(known.sum()),
+            "cost_bits": float(np.nansum(costs)),
+            "mean_entropy_bits": float(np.nanmean(entropies)) if np.isfinite(entropies).any() else math.nan,
+            "perplexity": 2**mean,
+        }
+
+    def _row(self, branch: int, place: Place) -> dict[str, Any]:
+        node = self.tree[self.paths[branch][place.other or 0]]
+        beside = None if place.first is None else self.tree[self.paths[0][place.first]]
+        return {
+            "branch": branch,
+            "position": place.other,
+            "row": node.row,
+            "token": node.text,
+            "surprisal_bits": node.surprisal,
+            "entropy_bits": node.entropy,
+            "cost_bits": node.cost,
+            "first_position": place.first,
+            "is_same": None if beside is None else self._is_same(branch, place),
+            "surprisal_difference_bits": math.nan if beside is None else node.surprisal - beside.surprisal,
+            "kl_bits": self._divergence(branch, place),
+        }
+
+    def _divergence(self, branch: int, place: Place) -> float:
+        pair = self._parents(branch, place)
+        if pair is None:
+            return math.nan
+        return 0.0 if pair[0] == pair[1] else self.divergences.get(pair, math.nan)
+
+    def _parents(self, branch: int, place: Place) -> tuple[int, int] | None:
+        """Rows before an aligned pair; None where there is no pair, or no context."""
+        if not place.first or not place.other:
+            return None
+        return self.paths[0][place.first - 1], self.paths[branch][place.other - 1]
+
+    def _is_same(self, branch: int, place: Place) -> bool:
+        if place.first is None or place.other is None:
+            return False
+        return self.token_ids[0][place.first] == self.token_ids[branch][place.other]
+
+
+def _shared(first: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the beginning that two sequences share."""
+    return next(
+        (i for i, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), min(len(first), len(other))
+    )
