@@ -1,7 +1,7 @@
 """The token tree: one growing table, its branches, the identity of tokens, and files."""
 
 from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, MeasureColumn, Origin, Route
-from itwidgets.tree.comparison import Comparison, Place, aligned
+from itwidgets.tree.comparison import Comparison, Place, aligned, shared
 from itwidgets.tree.identity import ModelIdentity
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
@@ -29,4 +29,5 @@ __all__ = [
     "TokenTree",
     "Vocabulary",
     "aligned",
+    "shared",
 ]

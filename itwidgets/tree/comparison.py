@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from itwidgets.information import perplexity
 from itwidgets.tree.node import Node
 from itwidgets.tree.table import TokenTree
 
@@ -42,11 +43,11 @@ def aligned(first: Sequence[int], other: Sequence[int]) -> list[Place]:
     >>> aligned([1, 2, 3, 9], [1, 7, 8, 6, 9])[1:]
     [Place(first=1, other=1), Place(first=2, other=2), Place(first=None, other=3), Place(first=3, other=4)]
     """
-    shared = _shared(first, other)
-    places = [Place(i, i) for i in range(shared)]
-    matcher = difflib.SequenceMatcher(None, first[shared:], other[shared:], autojunk=False)
-    for _, i, i_end, j, j_end in matcher.get_opcodes():
-        i, i_end, j, j_end = (shared + place for place in (i, i_end, j, j_end))
+    start = shared(first, other)
+    places = [Place(i, i) for i in range(start)]
+    matcher = difflib.SequenceMatcher(None, first[start:], other[start:], autojunk=False)
+    for _, *edges in matcher.get_opcodes():
+        i, i_end, j, j_end = (start + edge for edge in edges)
         for step in range(max(i_end - i, j_end - j)):
             here = Place(
                 i + step if i + step < i_end else None,
@@ -71,7 +72,7 @@ class Comparison:
 
     tree: TokenTree
     tips: tuple[Node, ...]
-    divergences: Mapping[tuple[int, int], float] = field(default_factory=dict)
+    divergences: dict[tuple[int, int], float] = field(default_factory=dict, repr=False)
 
     @cached_property
     def paths(self) -> list[list[int]]:
@@ -90,8 +91,8 @@ class Comparison:
 
     @property
     def parts_at(self) -> int:
-        """Number of tokens that all branches begin with, prompt included."""
-        return min(_shared(self.token_ids[0], ids) for ids in self.token_ids)
+        """Number of rows that all branches begin with, prompt included: the same tokens made once."""
+        return min(shared(self.paths[0], path) for path in self.paths)
 
     def meets_at(self, branch: int) -> int | None:
         """Where, in tokens of the first branch, another one has its tokens again; None if nowhere.
@@ -146,18 +147,18 @@ class Comparison:
         return pd.DataFrame([self._total(path[start:]) for path in self.paths]).rename_axis("branch")
 
     def _total(self, rows: Sequence[int]) -> dict[str, Any]:
+        import pandas as pd
+
         surprisals, costs, entropies = (
             self.tree.column(name)[list(rows)] for name in ("surprisal", "cost", "entropy")
         )
-        known = surprisals[np.isfinite(surprisals)]
-        mean = float(known.mean()) if len(known) else math.nan
         return {
             "text": b"".join(self.tree[row].bytes for row in rows).decode(errors="replace"),
             "tokens": len(rows),
-            "surprisal_bits": float(known.sum()),
+            "surprisal_bits": float(np.nansum(surprisals)),
             "cost_bits": float(np.nansum(costs)),
-            "mean_entropy_bits": float(np.nanmean(entropies)) if np.isfinite(entropies).any() else math.nan,
-            "perplexity": 2**mean,
+            "mean_entropy_bits": float(pd.Series(entropies).mean()),
+            "perplexity": float(perplexity(surprisals)),
         }
 
     def _row(self, branch: int, place: Place) -> dict[str, Any]:
@@ -195,8 +196,8 @@ class Comparison:
         return self.token_ids[0][place.first] == self.token_ids[branch][place.other]
 
 
-def _shared(first: Sequence[int], other: Sequence[int]) -> int:
-    """Length of the beginning that two sequences share."""
+def shared(first: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the beginning that two sequences have in common."""
     return next(
         (i for i, (a, b) in enumerate(zip(first, other, strict=False)) if a != b), min(len(first), len(other))
     )

@@ -168,8 +168,9 @@ class TokenStream(anywidget.AnyWidget):
         >>> viewer = TokenStream(session)
         >>> end = viewer.on_select(print)
         >>> end()
+        >>> viewer.close()
         """
-        return self._select_listeners.add(lambda: listener(self.selected))
+        return self._select_listeners.add(lambda: listener(self._node(self._announced)))
 
     @property
     def session(self) -> Session:
@@ -179,7 +180,7 @@ class TokenStream(anywidget.AnyWidget):
     @property
     def selected(self) -> Node | None:
         """The selected token."""
-        return None if self._selected is None else self.session.tree[self._selected]
+        return self._node(self._selected)
 
     @property
     def settings(self) -> Settings:
@@ -265,6 +266,9 @@ class TokenStream(anywidget.AnyWidget):
         job.on_done(ended)
         self.link.changed()
         return job
+
+    def _node(self, row: int | None) -> Node | None:
+        return None if row is None else self.session.tree[row]
 
     def _send_changes(self) -> None:
         state = self._state()

@@ -10,7 +10,7 @@ import itwidgets as itw
 from itwidgets import Session
 from itwidgets.engine import ReadOnlyError
 from itwidgets.interventions import Ban, Program
-from itwidgets.tree import Comparison
+from itwidgets.tree import Comparison, Origin, TokenTree
 from tests.models import PROMPT, fresh_logits, tiny_engine
 
 
@@ -108,6 +108,33 @@ def test_three_branches_are_each_beside_the_first(session: Session) -> None:
     assert three.divergences == both.divergences
 
 
+def test_what_was_forced_once_more_counts_where_it_was_made_again() -> None:
+    session = tiny_engine().session(PROMPT)
+    first, again = session.force(0, [40, 41]), session.force(0, [40, 42])
+    comparison = session.compare(first, again)
+    assert comparison.parts_at == session.prompt_length
+    assert comparison.totals()["tokens"].tolist() == [2, 2]
+    assert comparison.totals()["cost_bits"].tolist() == pytest.approx(
+        [sum(node.cost for node in (tip.parent, tip) if node) for tip in (first, again)]
+    )
+    # The same token at the same place in the same words: its row is another, its distribution is not.
+    assert comparison.to_frame().query("branch == 1")["kl_bits"].tail(2).tolist() == [
+        0,
+        pytest.approx(0, abs=1e-9),
+    ]
+
+
+def test_what_cannot_be_said_costs_without_end(session: Session) -> None:
+    tree = TokenTree(session.tree.vocabulary)
+    root = tree.append(parent=-1, token_id=1, origin=Origin.PROMPT)
+    impossible = tree.append(parent=root, token_id=2, origin=Origin.FORCED, surprisal=np.inf, cost=np.inf)
+    huge = tree.append(parent=root, token_id=3, origin=Origin.FORCED, surprisal=2e9, cost=2e9)
+    totals = Comparison(tree, (tree[impossible], tree[huge])).totals()
+    assert totals["surprisal_bits"].tolist() == [np.inf, 2e9]
+    assert totals["perplexity"].tolist() == [np.inf, np.inf]
+    assert totals["mean_entropy_bits"].isna().all()
+
+
 def test_without_divergences_no_model_is_needed(session: Session, tmp_path: object) -> None:
     path = f"{tmp_path}/session.itw.json"
     session.save(path)
@@ -122,7 +149,7 @@ def test_without_divergences_no_model_is_needed(session: Session, tmp_path: obje
 
 def test_what_cannot_be_compared_is_said(session: Session) -> None:
     tip = session.branches[0].tip
-    with pytest.raises(ValueError, match=r"^1 branches were given, but two or more can be compared$"):
+    with pytest.raises(ValueError, match=r"^branches to compare: 1, but must be two or more$"):
         session.compare(tip)
     with pytest.raises(TypeError, match=r"^cannot compare 3: give a node or a branch$"):
         session.compare(tip, 3)  # type: ignore[arg-type]

@@ -9,7 +9,12 @@ import torch
 
 from itwidgets.engine.kv.fixed import FixedLayer, can_be_whole, whole
 from itwidgets.engine.kv.layers import growing_cache
-from tests.models import tiny_model
+from itwidgets.interventions import Ban
+from tests.models import tiny_engine, tiny_model
+
+
+# Two layers of two heads of eight numbers, keys and values, in float32.
+A_TOKEN = 2 * 2 * 8 * 2 * 4
 
 
 class Graphs:
@@ -52,6 +57,14 @@ def test_one_graph_serves_until_the_buffers_double(kind: str) -> None:
             torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
     assert [layer.length for layer in fixed.layers] == [262, 262]
     assert graphs.count == 2
+
+
+@pytest.mark.parametrize("prompt", [600, 700, 810])
+def test_long_prompts_share_their_graphs(prompt: int) -> None:
+    engine = tiny_engine(compile="eager")
+    session = engine.session([1 + i % 50 for i in range(prompt)])
+    session.generate(3, program=Ban(sorted(engine.stop_ids))).wait()
+    assert session.memory().current_branch == 1024 * A_TOKEN
 
 
 def test_a_call_that_fails_leaves_the_length() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,7 @@ from transformers import (
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaModel
 
 from itwidgets.engine.kv.layers import growing_cache
+from itwidgets.engine.model import fused
 from itwidgets.engine.model.masks import causal_masks
 from itwidgets.engine.model.runner import Runner
 from tests.models import VOCABULARY_SIZE, tiny_model
@@ -143,6 +145,22 @@ def test_a_mask_of_truth_values_is_as_good_as_one_that_is_added() -> None:
     again = growing_cache(runner.config)
     runner.forward(TOKENS[:5], again)
     assert torch.equal(found, runner.forward(TOKENS[5:8], again))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("outlier", [0.0, 2e4])
+def test_one_row_is_normed_as_many_are(dtype: torch.dtype, outlier: float) -> None:
+    noise = torch.Generator().manual_seed(0)
+    rows = torch.randn(3, 64, generator=noise).to(dtype)
+    rows[:, 5] += outlier
+    norm = SimpleNamespace(
+        weight=(4 + torch.randn(64, generator=noise)).to(dtype), variance_epsilon=1e-5, eps=1e-5
+    )
+    many = torch.nn.functional.rms_norm(rows.double(), (64,), norm.weight.double(), norm.eps)
+    for row, expected in zip(rows, many, strict=True):
+        found = fused._normed(row[None], norm)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found[0].double(), expected, rtol=3 * torch.finfo(dtype).eps, atol=1e-6)
 
 
 def test_the_same_step_gives_the_same_bits() -> None:

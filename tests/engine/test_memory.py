@@ -57,10 +57,16 @@ def test_memory_says_what_is_held() -> None:
 def test_a_long_prompt_takes_what_its_tokens_take() -> None:
     session = tiny_engine().session([1 + i % 50 for i in range(810)])
     # Chunk by chunk a quarter more each time would have come to 960.
-    assert session.memory().current_branch == 810 * A_TOKEN
+    assert session.memory().current_branch == (810 + 64) * A_TOKEN
+    session.generate(60, program=Ban(sorted(session.engine.stop_ids))).wait()
+    assert session.memory().current_branch == (810 + 64) * A_TOKEN, "there was room for what came"
+    session.forget()
+    session.distribution(0)
+    assert session.memory().current_branch <= (810 + 64) * A_TOKEN
 
 
-def test_a_prompt_that_fills_the_budget_is_taken_chunk_by_chunk() -> None:
+def test_a_prompt_may_fill_the_budget_and_not_more() -> None:
+    # Without the room that is otherwise left behind a prompt.
     engine = tiny_engine(kv_budget=600 * A_TOKEN)
     prompt = [1 + i % 50 for i in range(600)]
     session = engine.session(prompt)
@@ -167,11 +173,14 @@ class Exhausted:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-@pytest.mark.parametrize("texts", [["one", "two"], ["a text of several chunks " * 20]])
-def test_scoring_on_a_device_without_memory_says_so(texts: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("texts", "what"),
+    [(["one", "two"], "scoring"), (["a text of several chunks " * 20], "a step after 0 tokens")],
+)
+def test_scoring_on_a_device_without_memory_says_so(texts: list[str], what: str) -> None:
     engine = tiny_engine()
     exhausted = Exhausted(engine.model, times=10)
-    with pytest.raises(MemoryError, match=r"^(scoring|a step after \d+ tokens) found no memory even with"):
+    with pytest.raises(MemoryError, match=f"^{what} found no memory even with"):
         itw.score(engine, texts, batch_tokens=100)
     exhausted.hook.remove()
     assert itw.score(engine, texts, batch_tokens=100)["surprisal_bits"].notna().any()

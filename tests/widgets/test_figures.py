@@ -114,5 +114,7 @@ def test_bad_input_gets_a_sentence(engine: Engine) -> None:
     tips = [session.force(0, token_id) for token_id in range(5)]
     with pytest.raises(ValueError, match="5 branches were given, but 1 to 4 are drawn"):
         branches_figure(session.compare(*tips, divergences=False))
+    with pytest.raises(ValueError, match="'token' holds str, but must hold numbers to be drawn"):
+        text_figure(frame, ["token"])
     with pytest.raises(ValueError, match="'surprise' is no column of the frame: it has token, "):
         text_figure(frame, ["surprise"])

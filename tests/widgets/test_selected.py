@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ipywidgets.widgets.widget import _instances
 
 import itwidgets as itw
 from itwidgets import Engine, TokenStream
@@ -70,8 +71,10 @@ def test_a_listener_hears_of_every_new_selection(page: FakePage) -> None:
     page.ask("select", row=None)
     heard.wait_for(nodes[1], nodes[2], None)
     end()
+    last = Heard()
+    viewer.on_select(last)
     viewer.select(nodes[1])
-    page.settle()
+    last.wait_for(nodes[1])
     assert len(heard.nodes) == 3
 
 
@@ -99,7 +102,7 @@ def test_a_listener_that_fails_hurts_no_one(page: FakePage, caplog: pytest.LogCa
 def test_the_distribution_follows_the_selection(page: FakePage, show_as: str) -> None:
     viewer = page.viewer
     beside = SelectedDistribution(viewer, k=4, show_as=show_as)
-    assert "Select a token" in beside.children[0].value
+    wait_for(beside, "Select a token")
     program = Ban([7]) >> Temperature(0.5)
     nodes = viewer.session.generate(2, program=program).wait()
     for node, names in ((viewer.session.nodes[1], ["p"]), (nodes[0], ["p", "q", "s"])):
@@ -120,10 +123,25 @@ def test_the_distribution_follows_the_selection(page: FakePage, show_as: str) ->
     viewer.select(viewer.session.nodes[0])
     wait_for(beside, "has no context")
     assert beside.children[1].children == ()
+
+
+def test_nothing_is_left_of_what_was_drawn_or_closed(page: FakePage) -> None:
+    viewer = page.viewer
+    nodes, before = viewer.session.nodes, set(_instances)
+    beside = SelectedDistribution(viewer, k=3)
+    drawn_once: set[str] = set()
+    for node in nodes[1:]:
+        viewer.select(node)
+        wait_for(beside, f"rank {node.rank}, {node.surprisal:.2f} bits")
+        drawn_once = drawn_once or set(_instances)
+        assert len(_instances) == len(drawn_once)
     beside.close()
-    viewer.select(nodes[0])
-    page.settle()
-    assert "has no context" in beside.children[0].value
+    assert {type(_instances[i]).__name__ for i in set(_instances) - before} == set()
+    last = Heard()
+    viewer.on_select(last)
+    viewer.select(nodes[1])
+    last.wait_for(nodes[1])
+    assert {type(_instances[i]).__name__ for i in set(_instances) - before} == set()
 
 
 def test_a_token_that_is_markup_reads_as_text(page: FakePage) -> None:

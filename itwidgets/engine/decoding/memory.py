@@ -143,8 +143,9 @@ def _out_of_memory(error: BaseException, store: BranchStore | None) -> MemoryErr
     what, would = "scoring", "fewer tokens at once (batch_tokens), a smaller model or dtype"
     if store is not None:
         what, per_token = f"a step after {len(store.rows)} tokens", store.bytes_of(1)
-        most = len(store.rows) + _free_bytes() // per_token if per_token else 0
-        would = f"about {most} tokens" if per_token else "a smaller model or dtype"
+        # What failed may have enlarged some of the buffers: they would be used.
+        room = _free_bytes() + store.nbytes
+        would = f"about {room // per_token} tokens" if per_token else "a smaller model or dtype"
     where = f"{what} found no memory even with all other branches dropped"
     return MemoryError(f"{where}: {would} would fit ({' '.join(str(error).split())[:200]})")
 

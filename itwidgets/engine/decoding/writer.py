@@ -35,6 +35,9 @@ T = TypeVar("T")
 SCORED_ROWS = 48
 """Rows of a prefill whose logits stand in memory together."""
 
+_SPARE = 64
+"""Places for what is generated after a prompt, so that the first token need not enlarge the buffers."""
+
 
 class TreeWriter:
     """One tree, its keys and values, and what is kept of each row to give its distribution again.
@@ -133,8 +136,10 @@ class TreeWriter:
             return True
         path = self.tree.path(row)
         missing = path[self.retried(lambda: self.store.activate(path)) :]
+        coming = len(missing)
         for rows in self._groups(missing):
-            self._again(rows)
+            coming -= len(rows)
+            self._again(rows, coming)
             if others_may_come and rows[-1] != row:
                 yield
                 if not self.store.stands_at(rows[-1]):
@@ -157,10 +162,11 @@ class TreeWriter:
         while token_ids:
             count = self._at_once(parent, len(token_ids))
             chunk, token_ids = token_ids[:count], token_ids[count:]
+            coming = len(token_ids) + _SPARE if token_ids else 0
             before = [] if parent < 0 else [(yield from self._kept_of(parent))]
             yield from self.activate(parent)
             with self._rolled_back_on_error():
-                kept = self._pass(parent, chunk, source=source, coming=len(token_ids))
+                kept = self._pass(parent, chunk, source=source, coming=coming)
                 made = {"forward": self.tree.record.next_forward, "route": Route.PREFILL}
                 rows = []
                 for token_id, figures in zip(chunk, self._scored(before, chunk, kept), strict=True):
@@ -213,11 +219,13 @@ class TreeWriter:
     def _append(self, parent: int, token_id: int, origin: Origin, figures: dict[str, Any]) -> int:
         return self.tree.append(parent=parent, token_id=token_id, origin=origin, **figures)
 
-    def _again(self, rows: Sequence[int]) -> None:
+    def _again(self, rows: Sequence[int], coming: int = 0) -> None:
         """Pass rows through the model whose keys and values are not held any more."""
         with self._rolled_back_on_error():
             parent = int(self.tree.column("parent")[rows[0]])
-            kept = self._pass(parent, [int(i) for i in self.tree.column("token_id")[list(rows)]], rows)
+            kept = self._pass(
+                parent, [int(i) for i in self.tree.column("token_id")[list(rows)]], rows, coming=coming
+            )
             renewed = [row for row in rows if row not in self._kept]
             # Of what was computed twice the last counts, wherever the first may still be held.
             self.store.branches.discard(rows)

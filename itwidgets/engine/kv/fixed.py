@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache
 
-from itwidgets.engine.kv.layers import GrowingLayer
+from itwidgets.engine.kv.layers import FIRST_CAPACITY, GrowingLayer
 
 
 class FixedLayer(GrowingLayer):
@@ -26,7 +26,6 @@ class FixedLayer(GrowingLayer):
     """
 
     is_whole = False
-    growth = 2.0
 
     def __init__(self, starts: dict[torch.device, torch.Tensor]) -> None:
         super().__init__()
@@ -43,6 +42,13 @@ class FixedLayer(GrowingLayer):
     def is_compileable(self) -> bool:  # type: ignore[override]
         """Whether transformers is to make its masks for a graph."""
         return self.is_whole
+
+    def enlarged(self, needed: int) -> int:
+        """Double the capacity until it is enough, so that texts of many lengths share few graphs."""
+        capacity = max(FIRST_CAPACITY, self.capacity)
+        while capacity < needed:
+            capacity *= 2
+        return capacity
 
     def grow(self, capacity: int) -> None:
         """Make the buffers hold ``capacity`` tokens, if they hold less."""

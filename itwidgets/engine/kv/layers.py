@@ -18,7 +18,7 @@ from transformers.cache_utils import (
 
 from itwidgets.engine.worker import stop_point
 
-_FIRST_CAPACITY = 256
+FIRST_CAPACITY = 256
 _GROWTH = 1.25
 """Each token is copied four times on average until it is written over: nothing beside its forward call."""
 
@@ -51,7 +51,7 @@ class GrowingLayer(CacheLayerMixin):
         """Allocate buffers of the kind and on the device of the first states."""
         self.dtype, self.device = key_states.dtype, key_states.device
         self._like = _buffer(key_states, 0), _buffer(value_states, 0)
-        self.grow(max(_FIRST_CAPACITY, key_states.shape[-2]))
+        self.grow(max(FIRST_CAPACITY, key_states.shape[-2]))
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -96,7 +96,7 @@ class GrowingLayer(CacheLayerMixin):
 
     def shrink(self, capacity: int) -> None:
         """Give back what the buffers hold behind ``capacity`` tokens, down to what they begin with."""
-        capacity = max(capacity, _FIRST_CAPACITY)
+        capacity = max(capacity, FIRST_CAPACITY)
         if capacity < self.capacity and self._like is not None:
             self._resize(self._like, capacity)
 

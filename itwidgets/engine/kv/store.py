@@ -13,6 +13,7 @@ from itwidgets.engine.kv.branches import Branches
 from itwidgets.engine.kv.held import Layers, LayerStates, Segment, Snapshot, States, WholeCache
 from itwidgets.engine.kv.layers import GrowingLayer, is_known
 from itwidgets.engine.kv.pool import BudgetError, Pool, is_out_of_memory
+from itwidgets.tree import shared
 
 _BLOCK = 64
 """Rows that are copied out together before they are written over."""
@@ -80,7 +81,7 @@ class BranchStore:
         self._pool.touch(self)
         self.mark()
         # Before anything is written over: an error on the way leaves what the branches share.
-        self._cut(_shared(self.rows, path))
+        self._cut(shared(self.rows, path))
         length = self._restore_keys(path[: self._deepest_state(path, len(path))])
         length = self._deepest_state(path, length)
         self._restore_state(path[length - 1] if length else _NO_ROW)
@@ -271,7 +272,8 @@ class BranchStore:
             return
         # Before the first forward call no one knows what a token takes, and this is nothing.
         try:
-            larger = max([wanted, *(layer.enlarged(needed) for layer in self._growing)])
+            best = max(needed, wanted)
+            larger = max((layer.enlarged(best) for layer in self._growing), default=best)
             larger = larger if most is None else max(needed, min(larger, most))
             self._pool.make_room(self.bytes_of(larger - capacity), self, self.name)
         except BudgetError:
@@ -322,9 +324,3 @@ class BranchStore:
             self._pool.touch(self.branches.snapshots[row])
             self._states.put_back(self.branches.snapshots[row].content)
         self._live = row
-
-
-def _shared(rows: Sequence[int], path: Sequence[int]) -> int:
-    """How many rows two paths begin with together."""
-    pairs = enumerate(zip(rows, path, strict=False))
-    return next((place for place, (a, b) in pairs if a != b), min(len(rows), len(path)))

@@ -171,5 +171,6 @@ def _normed(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
         dtype = torch.promote_types(hidden.dtype, torch.float32)
         length = torch.linalg.vector_norm(hidden, dtype=dtype).item()
         scale: float = (length**2 / hidden.numel() + norm.variance_epsilon) ** -0.5
-        return hidden.mul(norm.weight).mul_(scale)
+        # The scale first: an outlier times its weight may be too large for half precision.
+        return hidden.mul(scale).mul_(norm.weight)
     return functional.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ _PIECE = 2**21
 """Weights upcast at a time: they are still in the cache when they are multiplied."""
 
 _MARGIN = 0.9
-"""Of the time of the plain product: what a copy of the weights must get by with to be worth its memory."""
+"""Of the time of a simpler product: what another must get by with to be worth its trouble and its memory."""
 
 _ROUNDS = 16
 
@@ -227,8 +227,14 @@ def _measured(candidates: Sequence[MakeProduct], weights: Weights, rows: Sequenc
         for make in made:
             shares[make].append(best[make] / best[Plain])
     means = {make: statistics.fmean(found) for make, found in shares.items()}
-    winner = min(means, key=means.__getitem__, default=Plain)
-    return winner if means.get(winner, 1.0) < _MARGIN else Plain
+    lean = _winner({make: means[make] for make in means if without_copy(make) is make}, Plain, 1.0)
+    # A copy of all weights has to pay beside what needs none.
+    return _winner(means, lean, means.get(lean, 1.0))
+
+
+def _winner(means: Mapping[MakeProduct, float], known: MakeProduct, time: float) -> MakeProduct:
+    best = min(means, key=means.__getitem__, default=known)
+    return best if means.get(best, time) < _MARGIN * time else known
 
 
 def _right(

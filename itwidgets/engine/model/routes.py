@@ -27,7 +27,7 @@ class Routes:
     ``"plain"``
         The model's own code.
     ``"packed"``
-        The same, while linear layers multiply with copies of their weights that suit the processor.
+        The same, while linear layers multiply as suits the processor, some with copies of their weights.
     ``"fused"``
         A step with few operations, for families that it knows; see :mod:`~.fused`.
 

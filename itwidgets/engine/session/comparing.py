@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from itwidgets.engine.decoding.writer import TreeWriter
 from itwidgets.engine.worker import Steps
@@ -13,18 +13,18 @@ _PAIRS = 8
 """Compared in one turn: of each of the two rows a few copies over the whole vocabulary stand in memory."""
 
 
-def diverging(comparison: Comparison, writer: TreeWriter) -> Steps[Comparison]:
-    """Return a comparison with its divergences."""
-    found: dict[tuple[int, int], float] = {}
-    pairs = comparison.pairs()
+def diverging(
+    comparison: Comparison, pairs: Sequence[tuple[int, int]], writer: TreeWriter
+) -> Steps[Comparison]:
+    """Fill in the divergences of a comparison between pairs of rows; return it."""
     for start in range(0, len(pairs), _PAIRS):
         some = pairs[start : start + _PAIRS]
-        found |= dict(zip(some, (yield from _divergences(writer, some)), strict=True))
+        comparison.divergences.update(zip(some, (yield from _divergences(writer, some)), strict=True))
         yield
-    return replace(comparison, divergences=found)
+    return comparison
 
 
-def _divergences(writer: TreeWriter, pairs: list[tuple[int, int]]) -> Steps[list[float]]:
+def _divergences(writer: TreeWriter, pairs: Sequence[tuple[int, int]]) -> Steps[list[float]]:
     first = yield from writer.scores_of([row for row, _ in pairs])
     other = yield from writer.scores_of([row for _, row in pairs])
 

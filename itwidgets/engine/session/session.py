@@ -249,8 +249,8 @@ class Session(GrowingTree):
         branches
             Two or more, as branches or as their last tokens.
         divergences
-            Whether to compute how far their distributions are apart, ``KL(p of the first || p of the other)``
-            in bits, at aligned places: two rows of the output head each.
+            Whether to compute how far their distributions are apart at aligned places, ``KL(p of the first
+            || p of the other)`` in bits. Each place takes two rows of the output head.
 
         Examples
         --------
@@ -265,7 +265,9 @@ class Session(GrowingTree):
     def start_comparison(self, *branches: Node | Branch) -> Job[Comparison]:
         """Start :meth:`compare` and return its job at once."""
         comparison, writer = self._beside(branches), self._branching.writer
-        return self._submit(self.id, Job("comparison", lambda _: diverging(comparison, writer)))
+        # Here, since to align long texts takes long, and all sessions share the engine's thread.
+        pairs = comparison.pairs()
+        return self._submit(self.id, Job("comparison", lambda _: diverging(comparison, pairs, writer)))
 
     def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:
         """Score every token of given texts with the session's model and adapter; the tree stays as it is.

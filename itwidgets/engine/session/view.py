@@ -145,7 +145,7 @@ class TreeView:
     def _beside(self, branches: Sequence[Node | Branch]) -> Comparison:
         tips = tuple(self._tip(branch, "compare") for branch in branches)
         if len(tips) < 2:
-            raise ValueError(f"{len(tips)} branches were given, but two or more can be compared")
+            raise ValueError(f"branches to compare: {len(tips)}, but must be two or more")
         return Comparison(self.tree, tips)
 
     def _tip(self, branch: Node | Branch, action: str) -> Node:

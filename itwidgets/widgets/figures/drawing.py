@@ -34,6 +34,14 @@ def shown(text: str) -> str:
     return text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
 
 
+def close(figure: bqplot.Figure) -> None:
+    """Close a figure and all that it is made of: ipywidgets keeps what is open, and what that refers to."""
+    scales = {id(scale): scale for mark in figure.marks for scale in mark.scales.values()}
+    parts = *figure.marks, *figure.axes, *scales.values(), figure.scale_x, figure.scale_y, figure.layout
+    for part in (*parts, figure):
+        part.close()
+
+
 def check_count(what: str, things: Sized) -> None:
     """Refuse more things than there are colours, or none."""
     if not 1 <= len(things) <= len(COLOURS):

@@ -15,7 +15,7 @@ from itwidgets.interventions import check_whole
 from itwidgets.interventions.parameters import check_choice
 from itwidgets.tree import Node
 from itwidgets.widgets.figures.distributions import best_of_all, comparison_figure, rank_figure
-from itwidgets.widgets.figures.drawing import shown
+from itwidgets.widgets.figures.drawing import close, shown
 
 if TYPE_CHECKING:
     from itwidgets.widgets.stream import TokenStream
@@ -44,7 +44,8 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
     >>> from itwidgets.widgets import TokenStream
     >>> viewer = TokenStream(session)
     >>> beside = SelectedDistribution(viewer, k=5)
-    >>> beside.close()
+    >>> beside.close(), viewer.close()
+    (None, None)
     """
 
     def __init__(self, viewer: TokenStream, k: int = 15, show_as: str = "bars") -> None:
@@ -56,18 +57,34 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
         self._figures = ipywidgets.Box()
         super().__init__([self._heading, self._figures, self._table])
         self._end = viewer.on_select(self._follow)
-        self._follow(viewer.selected)
+        # On the same thread as all that follows.
+        viewer.link.reply(lambda: self._follow(viewer.selected))
 
     def close(self) -> None:
         """Stop following, and remove it from the page."""
+        # ipywidgets also closes what was never made, because its arguments were refused.
         if hasattr(self, "_end"):
             self._end()
+            self._forget()
+            self._clear()
+            boxes = self._heading, self._figures, self._table
+            styles = self._heading.style, self._table.style
+            for part in (*boxes, *styles, *(box.layout for box in boxes), self.layout):
+                part.close()
         super().close()
 
+    def _forget(self) -> None:
+        job, self._job = self._job, None
+        if job is not None:
+            job.cancel()
+
+    def _clear(self) -> None:
+        old, self._figures.children = self._figures.children, ()
+        for figure in old:
+            close(figure)
+
     def _follow(self, node: Node | None) -> None:
-        if self._job is not None:
-            self._job.cancel()
-            self._job = None
+        self._forget()
         if node is None or node.parent is None:
             self._say(NOTHING if node is None else NO_CONTEXT)
             return
@@ -78,27 +95,29 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
             return
         self._job = job
         # Drawn where all else is written to the page, so that nothing overtakes anything.
-        job.on_done(lambda: self._viewer.link.reply(lambda: self._draw(node, job)))
+        job.on_done(lambda: self._viewer.link.reply(lambda: self._show(node, job)))
 
-    def _draw(self, node: Node, job: Job[Distribution]) -> None:
+    def _show(self, node: Node, job: Job[Distribution]) -> None:
         if job is not self._job or job.cancelled:
             return
-        if job.error is not None:
-            self._say(str(job.error))
-            return
-        p = job.wait()
+        try:
+            self._draw(node, job.wait())
+        except Exception as error:  # noqa: BLE001 - it is shown where the figure would be
+            self._say(str(error))
+
+    def _draw(self, node: Node, p: Distribution) -> None:
         distributions = {"p": p} if node.program is None else {"p": p, "q": p.q, "s": p.s}
         bars = self._show_as == "bars"
         figure = comparison_figure(distributions, self._k) if bars else rank_figure(distributions)
-        before, self._figures.children = self._figures.children, (figure,)
-        for old in before:
-            old.close()
+        self._clear()
+        self._figures.children = (figure,)
         self._table.value = self._rows(distributions).to_html(index=False, float_format="{:.4f}".format)
         token = f"<b>{html.escape(shown(node.text))}</b>"
         self._heading.value = f"{token}, rank {node.rank}, {node.surprisal:.2f} bits"
 
     def _say(self, sentence: str) -> None:
-        self._figures.children, self._table.value = (), ""
+        self._clear()
+        self._table.value = ""
         self._heading.value = html.escape(sentence)
 
     def _rows(self, distributions: Mapping[str, Distribution]) -> pd.DataFrame:

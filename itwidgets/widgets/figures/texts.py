@@ -116,7 +116,7 @@ def histogram_figure(frame: pd.DataFrame, column: str = "surprisal_bits", bins: 
 
 
 def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> bqplot.Figure:
-    """Draw a column along two to four branches, from the last token that they share.
+    """Draw a column along at most four branches, from the last token that they share.
 
     Parameters
     ----------
@@ -159,9 +159,14 @@ def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> b
 
 def _columns_of(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Numbers]:
     """Return columns with numbers; at least one of them has any."""
+    import pandas as pd
+
     unknown = [name for name in names if name not in frame.columns]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is no column of the frame: it has {', '.join(frame.columns)}")
+    texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name])]
+    if texts:
+        raise ValueError(f"{texts[0]!r} holds {frame[texts[0]].dtype}, but must hold numbers to be drawn")
     columns = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in names}
     if not any(np.isfinite(values).any() for values in columns.values()):
         raise ValueError(f"{', '.join(names)} have no numbers in the frame: there is nothing to draw")
