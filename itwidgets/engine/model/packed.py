@@ -1,4 +1,4 @@
-"""Copies of a model's weights in a faster layout, and the model run with them in place of its own."""
+"""Products that suit the processor, some with copies of the weights, and a model run with them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ class Packs:
     """Products of a model's linear layers, with copies of the weights that are made anew when they change.
 
     A weight is known to have changed when it is another tensor, lies elsewhere, or was written to in
-    place. Writing through ``.data`` leaves no trace.
+    place. Writing through ``.data`` leaves no trace: what multiplies with copies goes on with the old
+    weights, be it all calls or those of several rows alone, until the runner is refreshed.
 
     Parameters
     ----------
