@@ -258,9 +258,7 @@ class Session(GrowingTree):
         >>> session.compare(*tips).totals()[["text", "surprisal_bits"]].round(2).values.tolist()
         [[' Paris', 0.37], [' London', 6.33]]
         """
-        if not divergences:
-            return self._beside(branches)
-        return self.start_comparison(*branches).wait()
+        return self.start_comparison(*branches).wait() if divergences else self._beside(branches)
 
     def start_comparison(self, *branches: Node | Branch) -> Job[Comparison]:
         """Start :meth:`compare` and return its job at once."""
