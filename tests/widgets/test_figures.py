@@ -15,7 +15,7 @@ from itwidgets.widgets import (
     rank_figure,
     text_figure,
 )
-from itwidgets.widgets.figures.drawing import COLOURS, shown
+from itwidgets.widgets.figures.drawing import COLOURS, shown, whole_ticks
 from tests.models import PROMPT
 
 
@@ -78,6 +78,9 @@ def test_a_histogram_counts_each_token_once(engine: Engine) -> None:
     for centre, count in zip(bars.x, bars.y, strict=True):
         assert count == ((values - centre).abs() <= width / 2 + 1e-9).sum()
     assert figure.axes[0].label == "surprisal_bits"
+    assert figure.axes[1].tick_values.tolist() == list(range(bars.y.max() + 1)), (
+        "tokens are counted in wholes"
+    )
 
 
 def test_branches_are_drawn_from_the_last_token_that_they_share(engine: Engine) -> None:
@@ -94,6 +97,19 @@ def test_branches_are_drawn_from_the_last_token_that_they_share(engine: Engine) 
             own = own.dropna(subset=column)
             np.testing.assert_array_equal(line.x, own["position"])
             np.testing.assert_array_equal(line.y, own[column])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0, 3, [0, 1, 2, 3]),
+        (4, 4, [4]),
+        (0, 20, [*range(0, 21, 2)]),
+        (7, 32, [7, 10, 13, 16, 19, 22, 25, 28, 31]),
+    ],
+)
+def test_ticks_are_whole_and_few(low: int, high: int, ticks: list[int]) -> None:
+    assert whole_ticks(low, high).tolist() == ticks
 
 
 def test_bad_input_gets_a_sentence(engine: Engine) -> None:

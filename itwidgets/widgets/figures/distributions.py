@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from itwidgets.interventions import check_whole
-from itwidgets.widgets.figures.drawing import COLOURS, check_count, figure, line, shown
+from itwidgets.widgets.figures.drawing import COLOURS, check_count, figure, left_axis, line, shown
 
 if TYPE_CHECKING:
     import bqplot
@@ -108,7 +108,7 @@ def rank_figure(distributions: Mapping[str, Distribution]) -> bqplot.Figure:
         marks.append(line(name, ranks, probabilities[ranks - 1], {"x": x, "y": y}, colour))
     axes = [
         bqplot.Axis(scale=x, label="rank", grid_lines="none", tick_format="~s"),
-        bqplot.Axis(scale=y, label="probability", side="left", grid_lines="dashed", tick_format=".0e"),
+        left_axis(y, "probability", tick_format=".0e"),
     ]
     return figure(marks, axes)
 
@@ -130,6 +130,6 @@ def _bars(labels: Sequence[str], heights: Mapping[str, Sequence[float]]) -> bqpl
     )
     axes = [
         bqplot.Axis(scale=x, tick_rotate=-40, tick_style={"text-anchor": "end"}),
-        bqplot.Axis(scale=y, label="probability", side="left", grid_lines="dashed"),
+        left_axis(y, "probability"),
     ]
     return figure([bars], axes)

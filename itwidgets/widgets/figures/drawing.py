@@ -17,7 +17,8 @@ Numbers = npt.NDArray[Any]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 _HEIGHT = "320px"
-_MARGIN = {"top": 20, "bottom": 80, "left": 60, "right": 20}
+_MARGIN = {"top": 20, "bottom": 80, "left": 70, "right": 20}
+_TICKS = 10
 
 ROOM = 1.25
 """Of the highest line: how far the scale goes, so that the legend stands above all of them."""
@@ -40,6 +41,21 @@ def close(figure: bqplot.Figure) -> None:
     parts = *figure.marks, *figure.axes, *scales.values(), figure.scale_x, figure.scale_y, figure.layout
     for part in (*parts, figure):
         part.close()
+
+
+def whole_ticks(low: float, high: float) -> Numbers:
+    """Return places of ticks on an axis of whole numbers, few enough to be read."""
+    step = max(1, -(-int(high - low) // _TICKS))
+    return np.arange(int(low), int(high) + 1, step)
+
+
+def left_axis(scale: bqplot.Scale, label: str, **style: Any) -> bqplot.Axis:
+    """Return the axis of heights; its label stands clear of its numbers."""
+    import bqplot
+
+    return bqplot.Axis(
+        scale=scale, label=label, side="left", grid_lines="dashed", label_offset="3.6em", **style
+    )
 
 
 def check_count(what: str, things: Sized) -> None:

@@ -15,8 +15,10 @@ from itwidgets.widgets.figures.drawing import (
     check_count,
     figure,
     from_zero,
+    left_axis,
     line,
     shown,
+    whole_ticks,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +69,14 @@ def text_figure(
         marks.append(line(name, known, values[known], {"x": x, "y": y}, colour, marker="circle"))
     unit = _common_unit(columns)
     axes = [
-        bqplot.Axis(scale=x, label="token", grid_lines="none", tick_format="d"),
-        bqplot.Axis(scale=y, label=unit, side="left", grid_lines="dashed"),
+        bqplot.Axis(
+            scale=x,
+            label="token",
+            grid_lines="none",
+            tick_format="d",
+            tick_values=whole_ticks(0, len(frame) - 1),
+        ),
+        left_axis(y, unit),
     ]
     return figure(marks, axes)
 
@@ -110,7 +118,7 @@ def histogram_figure(frame: pd.DataFrame, column: str = "surprisal_bits", bins: 
     )
     axes = [
         bqplot.Axis(scale=scales["x"], label=column, grid_lines="none"),
-        bqplot.Axis(scale=scales["y"], label="tokens", side="left", grid_lines="dashed", tick_format="d"),
+        left_axis(scales["y"], "tokens", tick_format="d", tick_values=whole_ticks(0, counts.max())),
     ]
     return figure([bars], axes)
 
@@ -151,8 +159,14 @@ def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> b
         label = f"{branch} {shown(text)[:_LABEL]}"
         marks.append(line(label, places, values[own], {"x": x, "y": y}, colour, marker="circle"))
     axes = [
-        bqplot.Axis(scale=x, label="token", grid_lines="none", tick_format="d"),
-        bqplot.Axis(scale=y, label=column, side="left", grid_lines="dashed"),
+        bqplot.Axis(
+            scale=x,
+            label="token",
+            grid_lines="none",
+            tick_format="d",
+            tick_values=whole_ticks(frame["position"].min(), frame["position"].max()),
+        ),
+        left_axis(y, column),
     ]
     return figure(marks, axes)
 
