@@ -69,13 +69,7 @@ def text_figure(
         marks.append(line(name, known, values[known], {"x": x, "y": y}, colour, marker="circle"))
     unit = _common_unit(columns)
     axes = [
-        bqplot.Axis(
-            scale=x,
-            label="token",
-            grid_lines="none",
-            tick_format="d",
-            tick_values=whole_ticks(0, len(frame) - 1),
-        ),
+        _token_axis(x, 0, len(frame) - 1),
         left_axis(y, unit),
     ]
     return figure(marks, axes)
@@ -159,16 +153,17 @@ def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> b
         label = f"{branch} {shown(text)[:_LABEL]}"
         marks.append(line(label, places, values[own], {"x": x, "y": y}, colour, marker="circle"))
     axes = [
-        bqplot.Axis(
-            scale=x,
-            label="token",
-            grid_lines="none",
-            tick_format="d",
-            tick_values=whole_ticks(frame["position"].min(), frame["position"].max()),
-        ),
+        _token_axis(x, frame["position"].min(), frame["position"].max()),
         left_axis(y, column),
     ]
     return figure(marks, axes)
+
+
+def _token_axis(scale: bqplot.Scale, first: int, last: int) -> bqplot.Axis:
+    import bqplot
+
+    ticks = whole_ticks(first, last)
+    return bqplot.Axis(scale=scale, label="token", grid_lines="none", tick_format="d", tick_values=ticks)
 
 
 def _columns_of(frame: pd.DataFrame, names: Sequence[str]) -> dict[str, Numbers]:
