@@ -41,6 +41,8 @@ CORPUS = (
 )
 VOCABULARY_SIZE = 520
 CONTEXT_LENGTH = 1024
+A_TOKEN = 2 * 2 * 8 * 2 * 4
+"""Bytes of the keys and values of a token: two layers of two heads of eight numbers, in float32."""
 CUTTABLE = ("llama", "gpt2", "mistral", "gemma3", "gpt_oss")
 """Full attention twice, and sliding windows in all layers, in some, and with sinks."""
 

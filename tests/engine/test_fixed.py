@@ -10,10 +10,7 @@ import torch
 from itwidgets.engine.kv.fixed import FixedLayer, can_be_whole, whole
 from itwidgets.engine.kv.layers import growing_cache
 from itwidgets.interventions import Ban
-from tests.models import tiny_engine, tiny_model
-
-# Two layers of two heads of eight numbers, keys and values, in float32.
-A_TOKEN = 2 * 2 * 8 * 2 * 4
+from tests.models import A_TOKEN, tiny_engine, tiny_model
 
 
 class Graphs:

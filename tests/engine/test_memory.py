@@ -18,10 +18,8 @@ from itwidgets.engine.kv.layers import GrowingLayer
 from itwidgets.engine.kv.pool import Budget
 from itwidgets.engine.model.routes import room_for_copies
 from itwidgets.interventions import Ban, Step
-from tests.models import PROMPT, counted_positions, fresh_logits, tiny_engine
+from tests.models import A_TOKEN, PROMPT, counted_positions, fresh_logits, tiny_engine
 
-# Two layers of two heads of eight numbers, keys and values, in float32.
-A_TOKEN = 2 * 2 * 8 * 2 * 4
 FIRST_BUFFER = 256 * A_TOKEN
 
 

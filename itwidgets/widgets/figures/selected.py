@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
-import pandas as pd
 
 from itwidgets.engine import Distribution, Job
 from itwidgets.interventions import check_whole
@@ -18,6 +17,8 @@ from itwidgets.widgets.figures.distributions import best_of_all, comparison_figu
 from itwidgets.widgets.figures.drawing import close, shown
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from itwidgets.widgets.stream import TokenStream
 
 NOTHING = "Select a token to see what it was drawn from."
@@ -121,6 +122,8 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
         self._heading.value = html.escape(sentence)
 
     def _rows(self, distributions: Mapping[str, Distribution]) -> pd.DataFrame:
+        import pandas as pd
+
         p, order = distributions["p"], best_of_all(distributions, self._k)
         columns = {
             "rank": p.ranks(np.array(order)),
