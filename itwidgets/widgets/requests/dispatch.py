@@ -1,0 +1,80 @@
+"""From the kind of a request to what is done about it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from itwidgets.widgets.protocol import Request
+from itwidgets.widgets.requests.distributions import Distributions
+from itwidgets.widgets.requests.reply import Replies
+from itwidgets.widgets.settings import checked
+
+if TYPE_CHECKING:
+    from itwidgets.widgets.stream import TokenStream
+
+_log = logging.getLogger(__name__)
+
+_CANCEL = "-cancel"
+
+
+class Requests:
+    """Answers the requests of one viewer's pages. Called from any thread; never blocks."""
+
+    def __init__(self, viewer: TokenStream) -> None:
+        self._viewer = viewer
+        self._replies = Replies(viewer)
+        # These are done at once, and their answer says no more than that.
+        self._actions: dict[str, Callable[[Request], object]] = {
+            "generate": self._generate,
+            "force": self._force,
+            "stop": lambda _: viewer.stop(),
+            "switch": lambda request: self._switch(request["row"]),
+            "undo": lambda _: viewer.session.undo(),
+            "redo": lambda _: viewer.session.redo(),
+            "select": lambda request: viewer.select_row(request["row"]),
+            "settings": lambda request: viewer.update_settings(request["settings"]),
+            "dismiss": lambda request: viewer.dismiss(request["notice"]),
+        }
+        # These answer by themselves, with what was asked for.
+        self._questions: dict[str, Callable[[Request], object]] = {
+            "distribution": Distributions(viewer, self._replies).handle,
+            "snapshot": lambda request: self._replies.answer(request, viewer.snapshot),
+        }
+
+    def handle(self, content: dict[str, Any]) -> None:
+        """Do what a message asks for and have it answered, with an error if it cannot be done."""
+        request = cast("Request", content)
+        kind, number = content.get("kind"), content.get("id")
+        if not isinstance(kind, str) or not isinstance(number, int):
+            _log.warning("a message without kind and id was ignored: %r", content)
+            return
+        try:
+            if kind in self._actions:
+                self._actions[kind](request)
+                self._replies.answer(request, lambda: ({}, []))
+            elif kind in self._questions:
+                self._questions[kind](request)
+            elif kind.removesuffix(_CANCEL) in self._questions:
+                self._replies.cancel(number)
+            else:
+                raise ValueError(f"unknown request {kind!r}")
+        except Exception as error:  # noqa: BLE001 - every failure belongs to the one who asked
+            self._replies.refuse(request, error)
+
+    def _switch(self, row: int | None) -> None:
+        session = self._viewer.session
+        session.switch(session.tree[-1 if row is None else row])
+
+    def _generate(self, request: Request) -> None:
+        settings = checked(request["settings"])
+        self._viewer.update_settings(settings)
+        self._viewer.start(prompt=request.get("prompt"), parent=request.get("parent"), settings=settings)
+
+    def _force(self, request: Request) -> None:
+        settings = checked(request["settings"])
+        forced = request["token_id"] if "token_id" in request else request["text"]
+        token_ids = self._viewer.session.engine.vocabulary.token_ids(forced)
+        self._viewer.update_settings(settings)
+        self._viewer.start(parent=request["parent"], forced=token_ids, settings=settings)

@@ -1,0 +1,70 @@
+"""How requests are answered: now, or when a job that works for the answer is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from itwidgets.engine import Job
+from itwidgets.widgets.page import Message
+from itwidgets.widgets.protocol import ErrorBody, Request
+
+if TYPE_CHECKING:
+    from itwidgets.widgets.stream import TokenStream
+
+Answer = Callable[[], Message]
+"""Makes the fields and the buffers of a reply; called by the link's thread."""
+
+Result = TypeVar("Result")
+
+
+class Replies:
+    """Sends the answers of one viewer through its link. Called from any thread; never blocks."""
+
+    def __init__(self, viewer: TokenStream) -> None:
+        self._viewer = viewer
+        self._working: dict[int, Job[Any]] = {}
+
+    def answer(self, request: Request, answer: Answer) -> None:
+        """Answer a request; what goes wrong in making the answer is the answer."""
+
+        def send() -> None:
+            try:
+                fields, buffers = answer()
+            except Exception as error:  # noqa: BLE001 - every failure belongs to the one who asked
+                fields, buffers = {"error": described(error)}, []
+            reply = {"kind": f"{request['kind']}-response", "id": request["id"]}
+            self._viewer.send(reply | fields, buffers)
+
+        self._viewer.link.reply(send)
+
+    def refuse(self, request: Request, error: BaseException) -> None:
+        """Answer a request with what went wrong."""
+        self.answer(request, lambda: ({"error": described(error)}, []))
+
+    def answer_when_done(
+        self, request: Request, job: Job[Result], answer: Callable[[Result], Message]
+    ) -> None:
+        """Answer a request with what a job makes, unless nobody waits for it any more by then."""
+        self._working[request["id"]] = job
+
+        def done() -> None:
+            self._working.pop(request["id"], None)
+            if job.error is None:
+                result = job.wait()
+                self.answer(request, lambda: answer(result))
+            elif not job.cancelled:
+                self.refuse(request, job.error)
+
+        job.on_done(done)
+
+    def cancel(self, number: int) -> None:
+        """Drop a request that nobody waits for any more."""
+        job = self._working.get(number)
+        if job is not None:
+            job.cancel()
+
+
+def described(error: BaseException) -> ErrorBody:
+    """Return an error as the wire carries it."""
+    return {"type": type(error).__name__, "message": str(error) or type(error).__name__}
