@@ -22,6 +22,7 @@ from itwidgets.widgets.prompt_field import PromptField
 from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
 from itwidgets.widgets.routing import hear_on_the_pages_subshell
+from itwidgets.widgets.selection import Selection
 from itwidgets.widgets.settings import checked, plan_of
 
 
@@ -80,10 +81,9 @@ class TokenStream(anywidget.AnyWidget):
         self._settings = checked(settings)
         self._session = source if isinstance(source, Session) else source.empty_session()
         self._prompt = PromptField(self._session, prompt)
-        self._selected: int | None = None
+        self._selection = Selection(self._session.tree)
         self._announced: int | None = None
         self._select_listeners = Listeners()
-        self._following: Generation | None = None
         self._notice: Notice | None = None
         self._notices = itertools.count(1)
         self._jobs: list[Generation] = []
@@ -148,7 +148,10 @@ class TokenStream(anywidget.AnyWidget):
         self.link.changed()
 
     def select(self, position: int | Node | None) -> None:
-        """Select a token, by its position among the new tokens or as a node; ``None`` selects nothing."""
+        """Select the place of a token: a position among the new tokens, a node, or ``None`` for no place.
+
+        It stays selected when another branch is shown, and is then the place of another token.
+        """
         self._await_prompt()
         self.select_row(None if position is None else self.session.node_at(position).row)
 
@@ -179,8 +182,8 @@ class TokenStream(anywidget.AnyWidget):
 
     @property
     def selected(self) -> Node | None:
-        """The selected token."""
-        return self._node(self._selected)
+        """The selected token: what stands at the selected position of the current branch."""
+        return self._node(self._selected_row())
 
     @property
     def settings(self) -> Settings:
@@ -219,13 +222,12 @@ class TokenStream(anywidget.AnyWidget):
             )
         job = session.grow(parent, forced, plan, prompt=edited)
         # The first token of a new branch takes the place of the one that was selected.
-        self._following = job if parent is not None else None
+        self._selection.follow(job if parent is not None else None)
         return self._watched(job)
 
     def select_row(self, row: int | None) -> None:
         """Select a row of the tree."""
-        self._selected = None if row is None else self.session.tree[row].row
-        self._following = None
+        self._selection.move(row)
         self.link.changed()
 
     def update_settings(self, changes: Settings) -> None:
@@ -267,6 +269,10 @@ class TokenStream(anywidget.AnyWidget):
         self.link.changed()
         return job
 
+    def _selected_row(self) -> int | None:
+        head = self.session.head
+        return None if head is None else self._selection.row(head.row)
+
     def _node(self, row: int | None) -> Node | None:
         return None if row is None else self.session.tree[row]
 
@@ -286,8 +292,6 @@ class TokenStream(anywidget.AnyWidget):
 
     def _state(self) -> State:
         session, job = self.session, self.session.running
-        if self._following is not None and self._following.nodes:
-            self._selected, self._following = self._following.nodes[0].row, None
         live = session.read_only is None
         return {
             "version": VERSION,
@@ -295,7 +299,7 @@ class TokenStream(anywidget.AnyWidget):
             "session": session.id,
             "rows": 0,
             "head": session.head.row if session.head else -1,
-            "selected": self._selected,
+            "selected": self._selected_row(),
             "prompt": self._prompt.text,
             "settings": self._settings,
             "job": None

@@ -17,10 +17,16 @@ export class Viewer {
   readonly store = new Store();
   readonly #connection: Connection;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The row that the kernel was told last is selected. */
+  #told: number | null = null;
 
   constructor(model: Model, signal: AbortSignal) {
     this.#connection = new Connection(model, this.store, signal);
-    signal.addEventListener("abort", () => clearTimeout(this.#stopTimer));
+    const leave = this.store.listen(() => this.#tellGrowth());
+    signal.addEventListener("abort", () => {
+      leave();
+      clearTimeout(this.#stopTimer);
+    });
   }
 
   /** The node that the token at a position was drawn after; null where nothing comes before it. */
@@ -127,8 +133,16 @@ export class Viewer {
     }
   }
 
+  /** Tell of a token that has come to stand in the place of the next one, which is looked at. */
+  #tellGrowth(): void {
+    const { selected, state } = this.store;
+    if (selected === null || selected === state.selected || selected === this.#told) return;
+    this.#tellSelection();
+  }
+
   #tellSelection(): void {
     const row = this.store.selected;
+    this.#told = row;
     this.store.sentSelection(row);
     void this.#connection.request("select", { row });
   }

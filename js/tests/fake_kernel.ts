@@ -128,7 +128,9 @@ export class FakeKernel {
 
   /** Send what is new. */
   delta(change: Partial<State> = {}, lose = false): void {
-    this.state = { ...this.state, ...change, seq: this.state.seq + 1, rows: this.rows.length };
+    const state = { ...this.state, ...change };
+    const selected = this.#inSight(state.selected, state.head);
+    this.state = { ...state, selected, seq: this.state.seq + 1, rows: this.rows.length };
     const { header, buffers } = this.#encode(this.#sentRows, this.#known);
     this.#sentRows = this.rows.length;
     if (!lose) this.model.emit({ kind: "delta", state: this.state, header }, buffers);
@@ -177,6 +179,14 @@ export class FakeKernel {
     const fresh = [...ids].filter((id) => !known.has(id));
     for (const id of fresh) known.add(id);
     return encodeSlice(rows, first, this.#dictionary(fresh), this.measures);
+  }
+
+  /** The row at the position of another, on the branch that is shown. */
+  #inSight(row: number | null, head: number): number | null {
+    const wanted = this.rows[row ?? -1]?.position ?? -1;
+    let here = this.rows[head];
+    while (here !== undefined && here.position > wanted) here = this.rows[here.parent];
+    return here?.position === wanted ? this.rows.indexOf(here) : null;
   }
 
   #dictionary(ids: number[]): [number, Uint8Array][] {

@@ -214,6 +214,21 @@ describe("forcing", () => {
     await expect.poll(() => selectedToken(el)).toMatch(/^" mats".*forced$/);
   });
 
+  test("a token that comes to stand in the place of the next one is selected for the kernel too", async () => {
+    const kernel = kernelWith();
+    const { screen } = show(kernel);
+    await screen.getByRole("option", { name: "Next token" }).click();
+    kernel.write([" mats"]);
+    kernel.delta();
+    await expect.poll(() => kernel.model.last("select")).toMatchObject({ row: 5 });
+    await frame();
+    kernel.write([" on"]);
+    kernel.delta();
+    await frame();
+    await frame();
+    expect(kernel.model.sent.filter(({ kind }) => kind === "select")).toHaveLength(2);
+  });
+
   test("the first token cannot be overruled, since nothing comes before it", async () => {
     const kernel = kernelWith();
     const { screen } = show(kernel);

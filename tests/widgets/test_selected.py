@@ -89,6 +89,36 @@ def test_a_listener_hears_of_the_token_that_took_the_place_of_the_selected_one(p
     heard.wait_for(old[1], job.nodes[0])
 
 
+def test_the_place_stays_selected_whatever_moves_the_head(page: FakePage) -> None:
+    """In Python as in the page, which keeps a position: the token of the branch that is shown."""
+    viewer, session, heard = page.viewer, page.viewer.session, Heard()
+    old = viewer.generate(4).wait()
+    viewer.on_select(heard)
+    viewer.select(old[1])
+    heard.wait_for(old[1])
+
+    def agrees(node: Node | None) -> None:
+        assert viewer.selected == node
+        row = None if node is None else node.row
+        page.wait_until(lambda: page.state["selected"] == row and page.rows == len(session.tree))
+
+    new = session.force(1, 42)
+    agrees(new)
+    longer = session.force(2, 43)
+    agrees(new)
+    session.undo()
+    session.undo()
+    agrees(old[1])
+    session.switch(longer)
+    agrees(new)
+    session.switch(session.nodes[1])
+    agrees(None)
+    session.switch(old[3])
+    agrees(old[1])
+    viewer.generate(3).wait()
+    agrees(old[1])
+
+
 def test_a_listener_that_fails_hurts_no_one(page: FakePage, caplog: pytest.LogCaptureFixture) -> None:
     viewer, heard = page.viewer, Heard()
     viewer.on_select(lambda _: 1 / 0)
