@@ -3,15 +3,18 @@
 const whole = new Intl.NumberFormat("en");
 const exact = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
+const compact = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+
+// Formatting by locale takes long, and ten thousand tokens are named by their numbers.
 export function count(value: number): string {
-  return whole.format(value);
+  return value < 1000 ? String(value) : whole.format(value);
 }
 
 export function bits(value: number): string {
   if (Number.isNaN(value)) return "–";
-  if (!Number.isFinite(value)) return "∞";
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   // A hair below zero is rounding, and "-0.00" would look like a finding.
-  const text = exact.format(value);
+  const text = Math.abs(value) < 999 ? value.toFixed(2) : exact.format(value);
   return text === "-0.00" ? "0.00" : text;
 }
 
@@ -34,6 +37,17 @@ export function figure(value: number): string {
   if (!Number.isFinite(value)) return "∞";
   if (value >= 100) return count(Math.round(value));
   return value.toFixed(value >= 10 ? 1 : 2);
+}
+
+/** A number of a legend: as short as it can be and still tell its neighbours apart. */
+export function short(value: number): string {
+  return compact.format(value);
+}
+
+/** A number that may lie on either side of 0. */
+export function signed(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "+∞" : "−∞";
+  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
 }
 
 export function plural(value: number, noun: string, nouns = `${noun}s`): string {

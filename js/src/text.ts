@@ -103,6 +103,17 @@ export function piecesOf(tokens: readonly Uint8Array[]): { pieces: Piece[]; clea
   return { pieces, clean };
 }
 
+/** The bytes of tokens one after the other. */
+export function joinedBytes(tokens: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(tokens.reduce((length, token) => length + token.length, 0));
+  let end = 0;
+  for (const token of tokens) {
+    joined.set(token, end);
+    end += token.length;
+  }
+  return joined;
+}
+
 /** The text that tokens make together. */
 export function textOf(tokens: readonly Uint8Array[]): string {
   return piecesOf(tokens)

@@ -1,21 +1,7 @@
 import axe from "axe-core";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { FakeKernel } from "./fake_kernel";
-import { frame, open, pause } from "./mount";
-
-/** Colours come back as whole numbers up to 255. */
-const ROUNDING = 0.002;
-const THEMES = ["light", "dark"] as const;
-
-/** Show the page as JupyterLab does in one of its themes. */
-function wear(theme: (typeof THEMES)[number]): void {
-  document.body.setAttribute("data-jp-theme-light", String(theme === "light"));
-  document.body.style.background = theme === "light" ? "#fff" : "#111";
-  onTestFinished(() => {
-    document.body.removeAttribute("data-jp-theme-light");
-    document.body.style.background = "";
-  });
-}
+import { frame, open, pause, THEMES, wear } from "./mount";
 
 function kernelWith(): FakeKernel {
   const emoji = [[0xf0], [0x9f], [0x98], [0x80]];
@@ -108,65 +94,4 @@ describe.each(THEMES)("in the %s theme", (theme) => {
     expect(violations.map(({ id }) => id)).toEqual([]);
     expect(el.scrollWidth).toBeLessThanOrEqual(400);
   });
-
-  // The values that JupyterLab's own themes give, and those that stand in where there are none.
-  test.each(["#ffffff", "#111111", "#212121", null])(
-    "text can be read at every colour value on the ground %s",
-    async (ground) => {
-      if (ground !== null && (ground === "#ffffff") !== (theme === "light")) return;
-      wear(theme);
-      const { el } = open(kernelWith()).view();
-      if (ground !== null) el.style.setProperty("--jp-layout-color0", ground);
-      await frame();
-      const root = el.querySelector(".itw-root") as HTMLElement;
-      const list = el.querySelector(".itw-tokens") as HTMLElement;
-      const under = rgb(getComputedStyle(root).backgroundColor, [255, 255, 255]);
-      for (const measure of ["itw-by-surprisal", "itw-by-entropy"]) {
-        list.className = `itw-tokens ${measure}`;
-        const plain = list.querySelector(".itw-token.itw-sampled") as HTMLElement;
-        const faint = list.querySelector(".itw-token.itw-prompt") as HTMLElement;
-        let before = Number.POSITIVE_INFINITY;
-        for (let step = 0; step <= 40; step++) {
-          for (const token of [plain, faint])
-            token.style.setProperty("--itw-level", `${step / 40}`);
-          const behind = rgb(getComputedStyle(plain).backgroundColor, under);
-          for (const token of [plain, faint]) {
-            const ink = rgb(getComputedStyle(token).color, behind);
-            expect(contrast(ink, behind), `${measure} ${step}`).toBeGreaterThanOrEqual(4.5);
-          }
-          // One hue that only grows stronger can be read by everyone, and in print.
-          const strength = theme === "light" ? luminance(behind) : -luminance(behind);
-          expect(strength).toBeLessThan(before + ROUNDING);
-          before = strength;
-        }
-      }
-    },
-  );
 });
-
-type Rgb = [number, number, number];
-
-/** A computed colour as it comes out over another one. */
-function rgb(colour: string, under: Rgb): Rgb {
-  const canvas = new OffscreenCanvas(1, 1);
-  const pen = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
-  pen.fillStyle = `rgb(${under.join(" ")})`;
-  pen.fillRect(0, 0, 1, 1);
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, 1, 1);
-  const [r = 0, g = 0, b = 0] = pen.getImageData(0, 0, 1, 1).data;
-  return [r, g, b];
-}
-
-function luminance(colour: Rgb): number {
-  const [r = 0, g = 0, b = 0] = colour.map((part) => {
-    const share = part / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-
-function contrast(a: Rgb, b: Rgb): number {
-  const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-  return (high + 0.05) / (low + 0.05);
-}

@@ -42,6 +42,18 @@ export function show(kernel: FakeKernel, width?: number) {
   return { life, ...view(width) };
 }
 
+export const THEMES = ["light", "dark"] as const;
+
+/** Show the page as JupyterLab does in one of its themes. */
+export function wear(theme: (typeof THEMES)[number]): void {
+  document.body.setAttribute("data-jp-theme-light", String(theme === "light"));
+  document.body.style.background = theme === "light" ? "#fff" : "#111";
+  onTestFinished(() => {
+    document.body.removeAttribute("data-jp-theme-light");
+    document.body.style.background = "";
+  });
+}
+
 /** The next frame has been drawn. */
 export function frame(): Promise<void> {
   return new Promise((done) => requestAnimationFrame(() => setTimeout(done)));

@@ -269,16 +269,4 @@ describe("growing", () => {
     expect(tokens(el)).toHaveLength(10_007);
     expect(tokens(el)[10_000]).toBe(last);
   });
-
-  test("colouring by entropy paints the same elements anew", async () => {
-    const kernel = kernelWith([" cat", " sat"]);
-    const { el, screen } = show(kernel);
-    await frame();
-    const token = tokens(el)[2] as HTMLElement;
-    const level = () => Number(token.style.getPropertyValue("--itw-level"));
-    expect(level()).toBeCloseTo((kernel.rows[2]?.surprisal ?? 0) / 12, 2);
-    await screen.getByRole("combobox", { name: "Colour by" }).selectOptions("entropy");
-    await frame();
-    expect(level()).toBeCloseTo((kernel.rows[2]?.entropy ?? 0) / 12, 2);
-  });
 });

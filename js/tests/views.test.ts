@@ -40,7 +40,7 @@ describe("branches", () => {
     await frame();
     expect(kernel.model.last("switch")).toMatchObject({ row: 3 });
     expect(el.querySelector(".itw-tokens")?.textContent).toBe("The cat sat down");
-    expect(el.querySelector(".itw-totals")?.textContent).toContain("2 new tokens");
+    expect(el.querySelector(".itw-totals")?.textContent).toContain("4 tokens");
     await pause(1700);
     expect(screen.getByText(/does not answer/).elements()).toHaveLength(0);
   });
@@ -84,19 +84,6 @@ describe("branches", () => {
     await screen.getByRole("option", { name: /^" ran"/ }).click();
     await screen.getByRole("option", { name: /^Branch 1/ }).click();
     await expect.poll(() => selectedToken(el)).toMatch(/^" sat"/);
-  });
-
-  test("totals are those of the branch that is shown", async () => {
-    const kernel = branched();
-    const rows = [4, 6].map((row) => kernel.rows[row]?.surprisal ?? 0);
-    const bits = rows.reduce((sum, value) => sum + value, 0);
-    const { el } = show(kernel);
-    await frame();
-    const totals = el.querySelector(".itw-totals")?.textContent ?? "";
-    expect(totals).toContain("2 new tokens");
-    expect(totals).toContain(`${bits.toFixed(2)} bits`);
-    expect(totals).toContain(`steering cost ${(rows[0] ?? 0).toFixed(2)} bits`);
-    expect(totals).toContain("3 branches");
   });
 });
 
@@ -243,41 +230,5 @@ describe("views", () => {
     await userEvent.click(canvas, { position: { x: 22 * 2 + 8, y: 30 } });
     await frame();
     expect(selectedToken(el)).toMatch(/^" ran"/);
-  });
-});
-
-describe("registered measures", () => {
-  const REGRET = { name: "regret", unit: "nats", title: "Regret of the token", limit: 4 };
-
-  test("are colours to choose, with their unit and scale, for rows that come later too", async () => {
-    const kernel = new FakeKernel(["The", " cat"], [" sat"]);
-    kernel.measures = [REGRET];
-    kernel.save();
-    const { el, screen } = show(kernel);
-    await frame();
-    await screen.getByRole("combobox", { name: "Colour by" }).selectOptions(REGRET.title);
-    expect(el.querySelector(".itw-meta .itw-by-added")?.textContent).toMatch(/0\s+4 nats/);
-    kernel.write([" sat"]);
-    kernel.delta();
-    await frame();
-    const levels = tokens(el)
-      .slice(0, 3)
-      .map((token) => token.style.getPropertyValue("--itw-level"));
-    // The number of the row is what the measure gives here.
-    expect(levels.map(Number)).toEqual([0, 0.25, 0.5]);
-  });
-
-  test("of another session are not chosen any more", async () => {
-    const kernel = new FakeKernel(["The", " cat"]);
-    kernel.measures = [REGRET];
-    kernel.save();
-    const { el, screen } = show(kernel);
-    await frame();
-    await screen.getByRole("combobox", { name: "Colour by" }).selectOptions(REGRET.title);
-    kernel.measures = [];
-    kernel.restart("second", ["A", " dog"]);
-    await frame();
-    expect(el.querySelector<HTMLSelectElement>(".itw-meta select")?.value).toBe("surprisal");
-    expect(el.querySelector(".itw-tokens")?.className).toContain("itw-by-surprisal");
   });
 });

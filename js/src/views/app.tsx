@@ -1,6 +1,6 @@
-import { useMemo, useRef, useState } from "preact/hooks";
-import { type Measure, measuresOf, SURPRISAL } from "../colour";
+import { useMemo, useRef } from "preact/hooks";
 import { useStore, ViewerContext } from "../hooks";
+import { useReading } from "../reading";
 import type { Viewer } from "../viewer";
 import { Branches } from "./branches";
 import { Controls } from "./controls";
@@ -21,12 +21,7 @@ export function App({ viewer }: { viewer: Viewer }) {
 }
 
 function Frame() {
-  const [wanted, setMeasure] = useState<Measure>(SURPRISAL);
-  // Another session may have other measures.
-  const isThere = useStore((store) =>
-    measuresOf(store.table.measures).some(({ name }) => name === wanted.name),
-  );
-  const measure = isThere ? wanted : SURPRISAL;
+  const reading = useReading();
   // Each view has ids of its own: the same viewer may be on the page twice, and so may its bundle.
   const prefix = useMemo(() => `itw-${Math.random().toString(36).slice(2, 10)}`, []);
   const root = useRef<HTMLDivElement>(null);
@@ -40,16 +35,22 @@ function Frame() {
     <div ref={root} class="itw-root" data-lm-suppress-shortcuts="true">
       <Notices />
       <Controls prefix={prefix} />
-      <MetaRow measure={measure} onMeasure={setMeasure} />
+      <MetaRow reading={reading} />
       <div class="itw-main">
         <Tokens
-          measure={measure}
+          reading={reading}
           prefix={prefix}
           onEnter={() => focus(".itw-alternatives, .itw-force-text")}
         />
         <Panel prefix={prefix} onLeave={() => focus(".itw-tokens")} />
       </div>
-      {hasRows && <Strip />}
+      {hasRows && (
+        <Strip
+          range={reading.range}
+          onChoose={reading.choose}
+          onBrushed={() => focus(".itw-tokens")}
+        />
+      )}
       {hasRows && <Branches prefix={prefix} />}
       <Progress />
     </div>

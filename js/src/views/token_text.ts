@@ -1,44 +1,40 @@
-// The token text, drawn by hand: elements are made once for each token and kept, so that a long text
-// can grow and be walked without being drawn again.
+// The token text, drawn by hand: what the tokens are called, how they are coloured, what is chosen.
 
-import { level, type Measure } from "../colour";
-import * as format from "../format";
-import { ORIGINS } from "../protocol";
+import { along } from "../colour";
+import { joined, type Measure } from "../measures";
 import type { Store } from "../store";
-import { byteMark, markOf, nameOf, type Piece, piecesOf } from "../text";
+import { type Range, within } from "../totals";
+import { Words } from "../words";
+import { TokenElements } from "./token_elements";
+import { originOf, TokenNames } from "./token_names";
 
-// What is marked within running text. Joiners and the like stay as they are: the shape of the text
-// around them depends on them. Directional overrides are marked and kept from reaching further.
-const MARKED = /([\p{Cc}\u202A-\u202E\u2066-\u2069])/u;
+/** How the text is shown. */
+export interface Look {
+  measure: Measure;
+  /** Whether tokens stand together as the words that they make. */
+  words: boolean;
+}
 
 export class TokenText {
   readonly #list: HTMLElement;
   readonly #store: Store;
-  readonly #prefix: string;
-  readonly #next: HTMLElement;
-  #measure: Measure;
+  readonly #elements: TokenElements;
+  readonly #names = new TokenNames();
+  readonly #words = new Words();
+  #look: Look;
+  /** Whether words were shown, so that there may be traces of them. */
+  #joined: boolean;
   #generation = -1;
   #rows: number[] = [];
-  /** Whether the token at a position, or the end, begins a character. */
-  #clean: boolean[] = [true];
-  /** The option of each token, and every other element that shows a part of it. */
-  #options: HTMLElement[] = [];
-  #parts = new Map<number, HTMLElement[]>();
-  /** Where each token begins: a child of a paragraph. */
-  #anchors: HTMLElement[] = [];
-  #paragraph: HTMLElement;
   #selected: HTMLElement[] = [];
+  #range: Range | null = null;
 
-  constructor(list: HTMLElement, store: Store, measure: Measure, prefix: string) {
+  constructor(list: HTMLElement, store: Store, look: Look, prefix: string) {
     this.#list = list;
     this.#store = store;
-    this.#measure = measure;
-    this.#prefix = prefix;
-    this.#next = element("itw-next");
-    this.#next.setAttribute("role", "option");
-    this.#next.setAttribute("aria-label", "Next token");
-    this.#next.id = `${prefix}-next`;
-    this.#paragraph = this.#addParagraph();
+    this.#look = look;
+    this.#joined = look.words;
+    this.#elements = new TokenElements(list, prefix);
   }
 
   /** Number of tokens that are drawn, without the place of the next one. */
@@ -49,33 +45,42 @@ export class TokenText {
   /** Bring the elements in line with the store. */
   draw(): void {
     const { path, generation } = this.#store;
-    let keep = generation === this.#generation ? sharedLength(this.#rows, path) : 0;
+    const shared = generation === this.#generation ? sharedLength(this.#rows, path) : 0;
     this.#generation = generation;
-    if (keep < this.#rows.length || keep < path.length) {
-      while (keep > 0 && !this.#clean[keep]) keep -= 1;
-      const following = this.#atEnd();
-      this.#cut(keep);
-      this.#append(path.slice(keep));
-      if (following) this.#list.scrollTop = this.#list.scrollHeight;
-    }
-    const next = this.#rows.length;
-    this.#next.setAttribute("data-place", String(next));
-    this.#next.hidden = next === 0;
+    if (shared < this.#rows.length || shared < path.length) this.#change(shared, path);
+    this.#elements.next.hidden = this.length === 0;
     this.#select();
   }
 
-  /** Colour by another measure. */
-  recolour(measure: Measure): void {
-    if (measure === this.#measure) return;
-    this.#measure = measure;
-    for (const [place, option] of this.#options.entries()) {
-      this.#paint(option, place);
-      for (const part of this.#parts.get(place) ?? []) this.#paint(part, place);
+  /** Show it in another way. */
+  show(look: Look): void {
+    if (look.measure === this.#look.measure && look.words === this.#look.words) return;
+    this.#look = look;
+    this.#joined ||= look.words;
+    this.#describe(0);
+    this.#select();
+  }
+
+  /** Mark a stretch of the text as chosen. */
+  choose(range: Range | null): void {
+    const before = this.#range;
+    this.#range = range;
+    for (const part of [before, range]) {
+      if (part === null) continue;
+      for (let place = part.first; place <= Math.min(part.last, this.length - 1); place++) {
+        // Where both agree nothing changes, so that dragging along a long text stays cheap.
+        if (within(before, place) !== within(range, place)) this.#mark(place);
+      }
     }
   }
 
   option(place: number): HTMLElement | undefined {
-    return place === this.#rows.length ? this.#next : this.#options[place];
+    return this.#elements.option(place);
+  }
+
+  /** What is walked and chosen as one at a place: a token, or the tokens of a word. */
+  unit(place: number): Range {
+    return this.#look.words ? this.#words.at(place) : { first: place, last: place };
   }
 
   /** The position of a token that an event happened on. */
@@ -84,142 +89,82 @@ export class TokenText {
     return target === null ? null : Number(target.getAttribute("data-place"));
   }
 
+  /** Draw another path, of which the first tokens are those that are drawn. */
+  #change(shared: number, path: readonly number[]): void {
+    const { table } = this.#store;
+    const keep = this.#elements.cleanUpTo(shared);
+    const following = this.#atEnd();
+    const fresh = path.slice(keep);
+    const tokens = fresh.map((row) => table.bytes(row));
+    this.#elements.cut(keep);
+    this.#elements.append(tokens);
+    this.#words.cut(keep);
+    for (const token of tokens) this.#words.push(token);
+    this.#rows.length = keep;
+    this.#rows.push(...fresh);
+    // The word before may have lost tokens, or got some.
+    this.#describe(Math.max(0, keep - 1));
+    if (following) this.#list.scrollTop = this.#list.scrollHeight;
+  }
+
   #atEnd(): boolean {
     const { scrollTop, clientHeight, scrollHeight } = this.#list;
-    return this.#rows.length > 0 && scrollTop + clientHeight > scrollHeight - 40;
+    return this.length > 0 && scrollTop + clientHeight > scrollHeight - 40;
   }
 
-  #cut(keep: number): void {
-    const anchor = this.#anchors[keep];
-    if (anchor !== undefined) {
-      const paragraph = anchor.parentElement as HTMLElement;
-      while (paragraph.nextElementSibling !== null) paragraph.nextElementSibling.remove();
-      while (anchor.nextSibling !== null) anchor.nextSibling.remove();
-      anchor.remove();
-      this.#paragraph = paragraph;
+  /** Name and colour what stands from a place on, with the whole of the word that it is in. */
+  #describe(from: number): void {
+    for (let place = this.unit(from).first; place < this.length; ) {
+      const unit = this.unit(place);
+      this.#describeUnit(unit);
+      place = unit.last + 1;
     }
-    for (let place = keep; place < this.#rows.length; place++) this.#parts.delete(place);
-    this.#rows.length = keep;
-    this.#anchors.length = keep;
-    this.#options.length = keep;
-    this.#clean.length = keep + 1;
   }
 
-  #append(rows: readonly number[]): void {
-    const start = this.#rows.length;
+  #describeUnit({ first, last }: Range): void {
     const { table } = this.#store;
-    const { pieces, clean } = piecesOf(rows.map((row) => table.bytes(row)));
-    this.#rows.push(...rows);
-    this.#clean.push(...clean.slice(1));
-    const own = new Set(
-      pieces.filter((piece) => piece.kind !== "shared").map(({ first }) => first),
-    );
-    let made = 0;
-    for (const [index, piece] of pieces.entries()) {
-      // Tokens without a byte come before whatever follows them.
-      for (; made < piece.first; made++) this.#ownOption(start + made);
-      made = Math.max(made, piece.last + 1);
-      if (piece.kind === "shared") {
-        this.#addShared(piece, start, own);
-        continue;
-      }
-      const option = this.#ownOption(start + piece.first);
-      addText(option, piece);
-      const ends = pieces[index + 1]?.first !== piece.first;
-      // A paragraph ends with its newline. The browser lays out and skips paragraphs one by one.
-      if (ends && piece.text.endsWith("\n")) this.#paragraph = this.#addParagraph();
-    }
-    for (; made < rows.length; made++) this.#ownOption(start + made);
-    this.#paragraph.append(this.#next);
-  }
-
-  #addParagraph(): HTMLElement {
-    const paragraph = document.createElement("div");
-    paragraph.className = "itw-paragraph";
-    this.#list.append(paragraph);
-    return paragraph;
-  }
-
-  /** The option of a token that stands in the line, made when it is not there yet. */
-  #ownOption(place: number): HTMLElement {
-    const known = this.#options[place];
-    if (known !== undefined) return known;
-    const option = element("itw-token");
-    this.#dress(option, place);
-    this.#paragraph.append(option);
-    this.#anchors[place] ??= option;
-    return option;
-  }
-
-  /** One character that several tokens make: the glyph once, and a slice of it for each token. */
-  #addShared(piece: Piece, start: number, own: ReadonlySet<number>): void {
-    const cluster = element("itw-cluster");
-    const glyph = element("itw-glyph");
-    glyph.textContent = piece.text;
-    cluster.append(glyph);
-    const parts = piece.last - piece.first + 1;
-    for (let part = 0; part < parts; part++) {
-      const place = start + piece.first + part;
-      const slice = element("itw-slice");
-      slice.style.insetInlineStart = `${(100 * part) / parts}%`;
-      slice.style.inlineSize = `${100 / parts}%`;
-      if (own.has(piece.first + part) || this.#options[place] !== undefined) {
-        // The token has an option elsewhere; this slice of it is only there to be seen and clicked.
-        slice.setAttribute("data-place", String(place));
-        this.#mark(slice, place);
-        this.#parts.set(place, [...(this.#parts.get(place) ?? []), slice]);
+    const { measure, words } = this.#look;
+    const rows = this.#rows.slice(first, last + 1);
+    const value = measure.hue === "origin" ? Number.NaN : joined(measure, table, rows);
+    const amount = Number.isNaN(value) ? null : along(measure, value).toPrecision(4);
+    for (const [index, row] of rows.entries()) {
+      const place = first + index;
+      const option = this.#elements.option(place) as HTMLElement;
+      if (index > 0) {
+        // A word is heard once, at its first token.
+        option.setAttribute("aria-hidden", "true");
       } else {
-        this.#dress(slice, place, `part ${part + 1} of ${parts} of "${piece.text}"`);
+        const share = this.#elements.share(place);
+        option.setAttribute(
+          "aria-label",
+          rows.length > 1 ? this.#names.word(table, rows) : this.#names.token(table, row, share),
+        );
+        if (this.#joined) option.removeAttribute("aria-hidden");
       }
-      cluster.append(slice);
-      this.#anchors[place] ??= cluster;
+      for (const { classList, style } of this.#elements.at(place)) {
+        classList.add(`itw-${originOf(table, row)}`);
+        if (this.#joined) {
+          classList.toggle("itw-begins", words && index === 0);
+          classList.toggle("itw-ends", words && place === last);
+        }
+        style.setProperty("--itw-value", amount);
+      }
+      if (this.#range !== null) this.#mark(place);
     }
-    this.#paragraph.append(cluster);
   }
 
-  #dress(option: HTMLElement, place: number, part?: string): void {
-    option.setAttribute("role", "option");
-    option.setAttribute("aria-selected", "false");
-    option.setAttribute("aria-label", this.#label(place, part));
-    option.id = `${this.#prefix}-${place}`;
-    option.setAttribute("data-place", String(place));
-    this.#mark(option, place);
-    this.#options[place] = option;
-  }
-
-  #mark(part: HTMLElement, place: number): void {
-    const row = this.#rows[place] as number;
-    part.classList.add(`itw-${ORIGINS[this.#store.table.value("origin", row)]}`);
-    this.#paint(part, place);
-  }
-
-  #paint(part: HTMLElement, place: number): void {
-    const value = level(this.#measure, this.#store.table, this.#rows[place] as number);
-    if (value === null) part.style.removeProperty("--itw-level");
-    else part.style.setProperty("--itw-level", value.toFixed(3));
-  }
-
-  #label(place: number, part?: string): string {
-    const { table } = this.#store;
-    const row = this.#rows[place] as number;
-    const origin = ORIGINS[table.value("origin", row)];
-    const surprisal = table.value("surprisal", row);
-    const words = [`"${nameOf(table.bytes(row))}"`];
-    if (part !== undefined) words.push(part);
-    if (Number.isNaN(surprisal)) words.push("no context, not scored");
-    else {
-      words.push(`probability ${format.probability(2 ** -surprisal)}`);
-      words.push(`surprisal ${format.bits(surprisal)} bits`);
-      words.push(`rank ${format.count(table.value("rank", row))}`);
-    }
-    if (origin !== undefined && origin !== "sampled") words.push(origin);
-    return words.join(", ");
+  #mark(place: number): void {
+    const chosen = within(this.#range, place);
+    for (const { classList } of this.#elements.at(place)) classList.toggle("itw-ranged", chosen);
   }
 
   #select(): void {
     const { place } = this.#store;
-    const option = place === null ? undefined : this.option(place);
-    const now = option === undefined ? [] : [option, ...(this.#parts.get(place ?? -1) ?? [])];
+    const now: HTMLElement[] = [];
+    if (place !== null) {
+      const { first, last } = this.unit(place);
+      for (let at = first; at <= last; at++) now.push(...this.#elements.at(at));
+    }
     if (now.length === this.#selected.length && now.every((e, i) => e === this.#selected[i]))
       return;
     for (const part of this.#selected) {
@@ -227,10 +172,13 @@ export class TokenText {
       if (part.hasAttribute("role")) part.setAttribute("aria-selected", "false");
     }
     for (const part of now) part.classList.add("itw-selected");
-    option?.setAttribute("aria-selected", "true");
+    const [option] = now;
     if (option === undefined) this.#list.removeAttribute("aria-activedescendant");
-    else this.#list.setAttribute("aria-activedescendant", option.id);
-    if (option !== undefined) this.#reveal(option);
+    else {
+      option.setAttribute("aria-selected", "true");
+      this.#list.setAttribute("aria-activedescendant", option.id);
+      this.#reveal(option);
+    }
     this.#selected = now;
   }
 
@@ -243,41 +191,13 @@ export class TokenText {
   }
 }
 
-function element(name: string): HTMLElement {
-  const span = document.createElement("span");
-  span.className = name;
-  return span;
-}
-
-/** Text goes into the page as text nodes. Marks are drawn by the style sheet, so copies are exact. */
-function addText(option: HTMLElement, piece: Piece): void {
-  if (piece.byte !== undefined) {
-    option.append(marked(piece.text, byteMark(piece.byte), "itw-byte"));
-    return;
-  }
-  if (!MARKED.test(piece.text)) {
-    option.append(piece.text);
-    return;
-  }
-  for (const part of piece.text.split(MARKED)) {
-    if (part === "") continue;
-    const mark = MARKED.test(part) ? markOf(part) : null;
-    // A newline and a tab keep their width; any other character of the kind shows as its mark alone.
-    const shape = part === "\n" || part === "\t" ? "itw-mark" : "itw-mark itw-control";
-    option.append(mark === null ? part : marked(part, mark, shape));
-  }
-}
-
-function marked(text: string, mark: string, name: string): HTMLElement {
-  const span = element(name);
-  span.setAttribute("data-mark", mark);
-  span.append(text);
-  return span;
-}
-
+/** How long two paths from the root run together: a node that they share has the same nodes before it. */
 function sharedLength(a: readonly number[], b: readonly number[]): number {
-  const limit = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < limit && a[length] === b[length]) length += 1;
-  return length;
+  let [low, high] = [0, Math.min(a.length, b.length)];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (a[middle - 1] === b[middle - 1]) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }

@@ -1,46 +1,70 @@
 import type { TargetedClipboardEvent, TargetedKeyboardEvent, TargetedMouseEvent } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import type { Measure } from "../colour";
+import { along } from "../colour";
 import { useStore, useViewer } from "../hooks";
+import type { Reading, ReadingActions } from "../reading";
+import type { Range } from "../totals";
+import { placesOf } from "./selected_text";
 import { TokenText } from "./token_text";
+import { useTooltip } from "./use_tooltip";
 import { Walk } from "./walk";
 
+interface TokensProps {
+  reading: Reading & ReadingActions;
+  prefix: string;
+  onEnter: () => void;
+}
+
 /** The text, as a listbox of its tokens. */
-export function Tokens(props: { measure: Measure; prefix: string; onEnter: () => void }) {
-  const { measure, prefix, onEnter } = props;
+export function Tokens({ reading, prefix, onEnter }: TokensProps) {
+  const { measure, scale, words, range, choose } = reading;
   const viewer = useViewer();
   const list = useRef<HTMLDivElement>(null);
-  const text = useRef<TokenText | null>(null);
+  const text = useRef<TokenText>(null);
   const walk = useRef(new Walk());
+  /** Where a stretch begins that is chosen by keys. */
+  const anchor = useRef<number | null>(null);
   const busy = useStore((store) => store.busy);
   const empty = useStore((store) => store.path.length === 0);
+  const { tooltip, dismiss, walkedTo, handlers } = useTooltip(text);
 
   useLayoutEffect(() => {
     const { store } = viewer;
-    const drawn = new TokenText(list.current as HTMLElement, store, measure, prefix);
+    const drawn = new TokenText(list.current as HTMLElement, store, { measure, words }, prefix);
     text.current = drawn;
     drawn.draw();
     return store.listen(() => drawn.draw());
   }, [viewer]);
-  useLayoutEffect(() => text.current?.recolour(measure), [measure]);
+  useLayoutEffect(() => text.current?.show({ measure, words }), [measure, words]);
+  useLayoutEffect(() => text.current?.choose(range), [range]);
 
   function onClick(event: TargetedMouseEvent<HTMLElement>): void {
     // Who drags to copy a stretch of text does not mean to choose the token at its end.
-    if (getSelection()?.isCollapsed === false) return;
+    const places = placesOf(event.currentTarget);
     const place = TokenText.placeOf(event);
-    if (place !== null) viewer.select(place);
+    if (places !== null) choose(places);
+    else if (place !== null) viewer.select(text.current?.unit(place).first ?? place);
   }
 
   function onKeyDown(event: TargetedKeyboardEvent<HTMLElement>): void {
     if (event.ctrlKey || event.metaKey || event.altKey || text.current === null) return;
     const { place } = viewer.store;
-    if (event.key === "Enter" && place !== null) onEnter();
+    if (event.key === "Escape") {
+      if (!dismiss()) choose(null);
+    } else if (event.key === "Enter" && place !== null) onEnter();
     else {
       const next = walk.current.step(text.current, place, event.key);
       if (next === null) return;
+      if (!event.shiftKey) anchor.current = null;
+      else {
+        if (range === null) anchor.current = null;
+        anchor.current ??= place ?? next;
+        choose(between(text.current, anchor.current, next));
+      }
       viewer.select(next);
       text.current.draw();
       text.current.option(next)?.scrollIntoView({ block: "nearest" });
+      walkedTo(next);
     }
     event.preventDefault();
   }
@@ -50,7 +74,11 @@ export function Tokens(props: { measure: Measure; prefix: string; onEnter: () =>
       {empty && <Empty />}
       <div
         ref={list}
-        class={`itw-tokens itw-by-${measure.ramp}`}
+        class={`itw-tokens itw-by-${measure.hue}${words ? " itw-words" : ""}`}
+        style={{
+          "--itw-low": along(measure, scale.low),
+          "--itw-span": along(measure, scale.high) - along(measure, scale.low),
+        }}
         role="listbox"
         aria-label="Tokens"
         aria-busy={busy}
@@ -59,9 +87,18 @@ export function Tokens(props: { measure: Measure; prefix: string; onEnter: () =>
         onClick={onClick}
         onKeyDown={onKeyDown}
         onCopy={copyExactly}
+        {...handlers}
       />
+      {tooltip}
     </div>
   );
+}
+
+/** The stretch from one place to another, without the place of the next token. */
+function between(text: TokenText, from: number, to: number): Range | null {
+  const [low, high] = from < to ? [from, to] : [to, from];
+  const last = Math.min(text.unit(high).last, text.length - 1);
+  return low > last ? null : { first: text.unit(low).first, last };
 }
 
 function Empty() {

@@ -1,5 +1,7 @@
 // Which token a key leads to.
 
+import type { Range } from "../totals";
+
 const PAGE_LINES = 8;
 
 /** A text whose tokens can be found on the screen. */
@@ -7,6 +9,8 @@ export interface Walkable {
   /** Number of tokens; the place of the next one comes after them. */
   readonly length: number;
   option(place: number): HTMLElement | undefined;
+  /** What is walked as one at a place: a token, or the tokens of a word. */
+  unit(place: number): Range;
 }
 
 /** Steps through a text by keys. */
@@ -16,13 +20,19 @@ export class Walk {
 
   /** The position that a key leads to from another, or null for a key that does not walk. */
   step(text: Walkable, place: number | null, key: string): number | null {
+    const next = this.#next(text, place, key);
+    return next === null ? null : text.unit(next).first;
+  }
+
+  #next(text: Walkable, place: number | null, key: string): number | null {
     const last = text.length;
     const back = key === "ArrowLeft" || key === "ArrowUp" || key === "PageUp";
     const from = place ?? (back ? last : -1);
     const lines = { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE_LINES, PageUp: -PAGE_LINES }[key];
     if (lines !== undefined) return this.#byLines(text, Math.max(from, 0), lines);
     this.#column = null;
-    const places = { ArrowRight: from + 1, ArrowLeft: from - 1, Home: 0, End: last };
+    const { first: left, last: right } = text.unit(from);
+    const places = { ArrowRight: right + 1, ArrowLeft: left - 1, Home: 0, End: last };
     const next = places[key as keyof typeof places];
     return next === undefined ? null : Math.min(last, Math.max(0, next));
   }
