@@ -81,7 +81,7 @@ class TokenStream(anywidget.AnyWidget):
         self._settings = checked(settings)
         self._session = source if isinstance(source, Session) else source.empty_session()
         self._prompt = PromptField(self._session, prompt)
-        self._selection = Selection(self._session.tree)
+        self._selection = Selection(self._session)
         self._announced: int | None = None
         self._select_listeners = Listeners()
         self._notice: Notice | None = None
@@ -183,7 +183,7 @@ class TokenStream(anywidget.AnyWidget):
     @property
     def selected(self) -> Node | None:
         """The selected token: what stands at the selected position of the current branch."""
-        return self._node(self._selected_row())
+        return self._node(self._selection.row())
 
     @property
     def settings(self) -> Settings:
@@ -220,9 +220,11 @@ class TokenStream(anywidget.AnyWidget):
             raise ValueError(
                 "the model ended this text: select a token and force another, or edit the prompt"
             )
+        point = session.point
         job = session.grow(parent, forced, plan, prompt=edited)
-        # The first token of a new branch takes the place of the one that was selected.
-        self._selection.follow(job if parent is not None else None)
+        if parent is not None:
+            # The first token of a new branch takes the place of the one that was selected.
+            self._selection.follow(job, point)
         return self._watched(job)
 
     def select_row(self, row: int | None) -> None:
@@ -269,10 +271,6 @@ class TokenStream(anywidget.AnyWidget):
         self.link.changed()
         return job
 
-    def _selected_row(self) -> int | None:
-        head = self.session.head
-        return None if head is None else self._selection.row(head.row)
-
     def _node(self, row: int | None) -> Node | None:
         return None if row is None else self.session.tree[row]
 
@@ -299,7 +297,7 @@ class TokenStream(anywidget.AnyWidget):
             "session": session.id,
             "rows": 0,
             "head": session.head.row if session.head else -1,
-            "selected": self._selected_row(),
+            "selected": self._selection.row(),
             "prompt": self._prompt.text,
             "settings": self._settings,
             "job": None

@@ -274,7 +274,7 @@ class GrowingTree(TreeView):
             raise BusyError(f"cannot {action} while the prompt is read: stop that job or wait for it")
 
     def _move_head(self, row: int) -> None:
-        self._history.head = row
+        self._history.move(row)
         self._notify()
 
 

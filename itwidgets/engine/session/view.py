@@ -104,6 +104,11 @@ class TreeView:
         return self._history.can_redo
 
     @property
+    def point(self) -> int:
+        """Number of the place in the history: undo and redo come back to it, each new move to another."""
+        return self._history.number
+
+    @property
     def _path(self) -> list[int]:
         return self.tree.path(self._history.head)
 
