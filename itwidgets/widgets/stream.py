@@ -19,11 +19,12 @@ from itwidgets.tree import Node
 from itwidgets.widgets.link import Link
 from itwidgets.widgets.page import Message, Page
 from itwidgets.widgets.prompt_field import PromptField
-from itwidgets.widgets.protocol import VERSION, Notice, Settings, State
+from itwidgets.widgets.protocol import Notice, Settings, State
 from itwidgets.widgets.requests import Requests, described
 from itwidgets.widgets.routing import hear_on_the_pages_subshell
 from itwidgets.widgets.selection import Selection
 from itwidgets.widgets.settings import checked, plan_of
+from itwidgets.widgets.state import state_of
 
 
 def _bundle(name: str) -> str | Path:
@@ -289,33 +290,7 @@ class TokenStream(anywidget.AnyWidget):
             self.state = self._page.state(state)
 
     def _state(self) -> State:
-        session, job = self.session, self.session.running
-        live = session.read_only is None
-        return {
-            "version": VERSION,
-            "seq": 0,
-            "session": session.id,
-            "rows": 0,
-            "head": session.head.row if session.head else -1,
-            "selected": self._selection.row(),
-            "prompt": self._prompt.text,
-            "settings": self._settings,
-            "job": None
-            if job is None
-            else {
-                "id": job.id,
-                "kind": job.kind,  # type: ignore[typeddict-item]
-                "made": len(job.nodes),
-                "total": job.total,
-                "stopping": job.cancelled,
-            },
-            "notice": self._notice,
-            "can_undo": session.can_undo,
-            "can_redo": session.can_redo,
-            "read_only": None if live else f"This session can only be read: {session.read_only}.",
-            "model": {
-                "name": session.identity.name,
-                "vocabulary_size": session.identity.vocabulary_size,
-                "context_length": session.engine.context_length if live else None,
-            },
-        }
+        selected = self._selection.row()
+        return state_of(
+            self.session, self._prompt.text, self._settings, selected=selected, notice=self._notice
+        )

@@ -21,6 +21,9 @@ export const PATIENCE_MS = 1500;
 /** After this long without an answer a snapshot is asked for again, when the page lacks something. */
 export const SNAPSHOT_PATIENCE_MS = 2000;
 
+/** A page that has heard nothing for so long shows what was saved, and asks nothing of a model. */
+export const OFFLINE_MS = 3000;
+
 /** Requests that nothing on the page waits for: without an answer, what they ask for still shows. */
 const PATIENT: ReadonlySet<RequestKind> = new Set([
   "select",
@@ -51,6 +54,7 @@ export class Connection {
   #snapshotAsked: number | null = null;
   /** How many snapshots in a row were asked for in vain. */
   #snapshotsLost = 0;
+  readonly #offlineTimer: ReturnType<typeof setTimeout>;
 
   constructor(model: Model, store: Store, signal: AbortSignal) {
     this.#model = model;
@@ -67,24 +71,31 @@ export class Connection {
     model.on("msg:custom", receive);
     signal.addEventListener("abort", () => {
       model.off("msg:custom", receive);
+      clearTimeout(this.#offlineTimer);
       for (const { timer } of this.#waiting.values()) clearTimeout(timer);
       this.#waiting.clear();
     });
     // The traits are written when nothing runs: during a job they are behind, and look idle.
     this.#askForSnapshot();
+    this.#offlineTimer = setTimeout(() => store.setOffline(true), OFFLINE_MS);
   }
 
   /**
    * Send a request and wait for its answer.
    *
-   * Null when the kernel answered with an error, which the person then sees, and when the signal
-   * says that nobody waits any more.
+   * Null when the kernel answered with an error or there is none, which the person then sees, and when
+   * the signal says that nobody waits any more.
    */
   request<Kind extends RequestKind>(
     kind: Kind,
     fields: Requests[Kind],
     signal?: AbortSignal,
   ): Promise<Reply | null> {
+    const refused = this.#store.offline ? this.#store.readOnly : null;
+    if (refused !== null && !PATIENT.has(kind)) {
+      this.#store.addError({ type: "NoKernelError", message: refused });
+      return Promise.resolve(null);
+    }
     this.#count += 1;
     const id = this.#prefix + this.#count;
     const promise = new Promise<Reply | null>((settle) => {
@@ -133,6 +144,8 @@ export class Connection {
   }
 
   #receive(message: Message, buffers: readonly DataView[]): void {
+    clearTimeout(this.#offlineTimer);
+    if (this.#store.offline) this.#goOnline();
     if (message.kind === "delta") {
       this.#heard(false);
       this.#takeDelta(message, buffers);
@@ -193,6 +206,16 @@ export class Connection {
       if (answer || !waiting.busy) clearTimeout(waiting.timer);
     }
     if (answer) this.#store.setUnanswered(false);
+  }
+
+  // What was chosen here meanwhile gives way to what the kernel has.
+  #goOnline(): void {
+    this.#store.setOffline(false);
+    for (const [id, waiting] of this.#waiting) {
+      if (waiting.kind === "snapshot") continue;
+      this.#forget(id);
+      waiting.settle(null);
+    }
   }
 
   #forget(id: number): void {

@@ -4,6 +4,8 @@ import { Tree } from "./tree";
 
 type Listener = () => void;
 
+const NO_KERNEL = "No kernel answers, and this needs the model.";
+
 /** What the page has of a model that has not said anything yet. */
 const UNKNOWN: State = {
   version: 1,
@@ -33,6 +35,8 @@ export class Store {
   errors: Notice[] = [];
   /** An action has been waiting for its answer for so long that the person should know. */
   unanswered = false;
+  /** No kernel has answered since the page was made: what it shows is what was saved. */
+  offline = false;
   /** The tip of a branch chosen here: shown at once, until the kernel has answered. */
   chosenHead: number | null = null;
   /** The position that is looked at, which is that of the next token at the end of the text. */
@@ -75,6 +79,11 @@ export class Store {
   /** The row that is looked at; null when that is nothing, or a token that is not made yet. */
   get selected(): number | null {
     return this.place === null ? null : (this.path[this.place] ?? null);
+  }
+
+  /** Why nothing can be asked of the model, or null. */
+  get readOnly(): string | null {
+    return this.state.read_only ?? (this.offline ? NO_KERNEL : null);
   }
 
   get busy(): boolean {
@@ -125,6 +134,12 @@ export class Store {
   setUnanswered(unanswered: boolean): void {
     if (this.unanswered === unanswered) return;
     this.unanswered = unanswered;
+    this.changed();
+  }
+
+  setOffline(offline: boolean): void {
+    if (this.offline === offline) return;
+    this.offline = offline;
     this.changed();
   }
 

@@ -92,9 +92,7 @@ function missingOf(noContext: boolean, noModel: boolean): string | null {
   if (noContext) {
     return "There is no context here, so there is no distribution, and this token is not scored.";
   }
-  return noModel
-    ? "The alternatives here need the model, and this session can only be read."
-    : null;
+  return noModel ? "The alternatives here need the model, and there is none." : null;
 }
 
 function chosenIn(table: ReturnType<typeof useViewer>["store"]["table"], row: number) {

@@ -11,7 +11,7 @@ import { Sampling, summary } from "./sampling";
 export function Controls({ prefix }: { prefix: string }) {
   const viewer = useViewer();
   const refused = useStore(refusal);
-  const readOnly = useStore((store) => store.state.read_only !== null);
+  const readOnly = useStore((store) => store.readOnly !== null);
   const { settings } = useStore((store) => store.state);
   const { running, made, total, stopping } = useStore(
     ({ state: { job }, stopping }) => ({

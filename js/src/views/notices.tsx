@@ -7,8 +7,8 @@ export function Notices() {
   const readOnly = useStore((store) => store.state.read_only);
   const notice = useStore((store) => store.state.notice);
   const errors = useStore((store) => store.errors);
-  const { unanswered, stopping } = useStore(
-    ({ unanswered, stopping }) => ({ unanswered, stopping }),
+  const { offline, unanswered, stopping } = useStore(
+    ({ offline, unanswered, stopping }) => ({ offline, unanswered, stopping }),
     sameFields,
   );
   // The kernel may tell of the same failure twice: as the answer to a request and for every page.
@@ -32,7 +32,12 @@ export function Notices() {
         <Alert key={id} message={message} onDismiss={() => store.dropError(id)} />
       ))}
       <div role="status">
-        {unanswered && (
+        {offline && readOnly === null && (
+          <p class="itw-banner">
+            No kernel answers. This is what was saved; what needs the model waits for a kernel.
+          </p>
+        )}
+        {unanswered && !offline && (
           <p class="itw-banner">
             The kernel does not answer: it is busy or gone. What is on this page can still be read.
           </p>

@@ -2,7 +2,7 @@ import type { Store } from "../store";
 
 /** Why nothing can be added to the text now, or null. */
 export function refusal(store: Store): string | null {
-  return store.state.read_only ?? busyRefusal(store);
+  return store.readOnly ?? busyRefusal(store);
 }
 
 /** Why the token at a position cannot be overruled now, or null. */

@@ -123,7 +123,7 @@ interface NumberFieldProps {
 function NumberField({ field, id, draft, onDraft }: NumberFieldProps) {
   const viewer = useViewer();
   const value = useStore((store) => store.state.settings[field.name]);
-  const readOnly = useStore((store) => store.state.read_only !== null);
+  const readOnly = useStore((store) => store.readOnly !== null);
   const bad = draft !== undefined && read(field, { [field.name]: draft }) === undefined;
   const input = useRef<HTMLInputElement>(null);
 

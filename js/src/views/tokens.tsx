@@ -102,7 +102,7 @@ function between(text: TokenText, from: number, to: number): Range | null {
 }
 
 function Empty() {
-  const readOnly = useStore((store) => store.state.read_only !== null);
+  const readOnly = useStore((store) => store.readOnly !== null);
   return (
     <p class="itw-empty">
       {readOnly

@@ -32,7 +32,7 @@ export function useAlternatives(place: number, parent: number | null) {
   const viewer = useViewer();
   const { store } = viewer;
   const row = useStore((store) => rowWithTop(store, place, parent));
-  const readOnly = useStore((store) => store.state.read_only !== null);
+  const readOnly = useStore((store) => store.readOnly !== null);
   const [search, setSearch] = useState("");
   const [loaded, setLoaded] = useState<Loaded | null>(null);
   const [asking, setAsking] = useState<"no" | "waiting" | "failed">("no");
