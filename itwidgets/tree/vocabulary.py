@@ -42,6 +42,24 @@ def spell(pieces: Iterable[bytes], strips_first_space: bool) -> str:
     return text[1:] if strips_first_space and text.startswith(" ") else text
 
 
+def whole_characters(text: str) -> str:
+    """Return a text that can be encoded as UTF-8.
+
+    Raises
+    ------
+    ValueError
+        When it holds half of a surrogate pair, as a page can type it: no tokenizer knows what to do with it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the text holds half a character (U+{ord(text[error.start]):04X} at {error.start}): "
+            "give whole characters"
+        ) from None
+    return text
+
+
 class StoredVocabulary:
     """The tokens that a saved session mentions: enough to show it, not to go on with it."""
 
@@ -161,6 +179,7 @@ class Vocabulary:
 
     def _ids(self, text: str) -> list[int]:
         # Called without a length limit: the session checks the length and says what would fit.
+        text = whole_characters(text)
         encoding = self.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
         return list(encoding["input_ids"])
 

@@ -81,3 +81,14 @@ export function namesIn(el: Element, list: string): string[] {
       option.getAttribute("aria-label") ?? option.querySelector(".itw-aloud")?.textContent ?? "",
   );
 }
+
+/** What a person gets who selects all tokens and copies them. */
+export function copied(el: Element): { selection: string; clipboard: string } {
+  const list = el.querySelector('[aria-label="Tokens"]') as HTMLElement;
+  getSelection()?.selectAllChildren(list);
+  const selection = String(getSelection());
+  const clipboardData = new DataTransfer();
+  list.dispatchEvent(new ClipboardEvent("copy", { clipboardData, bubbles: true }));
+  getSelection()?.removeAllRanges();
+  return { selection, clipboard: clipboardData.getData("text/plain") };
+}

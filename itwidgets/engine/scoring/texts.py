@@ -9,6 +9,7 @@ from typing import Any
 from itwidgets.engine.scoring.windows import Text
 from itwidgets.interventions import is_whole
 from itwidgets.tree import Vocabulary
+from itwidgets.tree.vocabulary import whole_characters
 
 Texts = str | Iterable[str | Sequence[int]]
 
@@ -80,6 +81,7 @@ def _framed(token_ids: list[int], prefix: list[int]) -> Text:
 
 def _token_ids(index: int, text: Any, vocabulary: Vocabulary) -> list[int]:
     if isinstance(text, str):
+        text = whole_characters(text)
         encoding = vocabulary.tokenizer(text, add_special_tokens=False, truncation=False, verbose=False)
         token_ids = list(encoding["input_ids"])
     else:

@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, cast
 
 from itwidgets.engine.session.chat import encode_chat
+from itwidgets.tree.vocabulary import whole_characters
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -83,7 +84,8 @@ def _token_ids(prompt: Prompt, vocabulary: Vocabulary, template: Mapping[str, An
     if template:
         raise ValueError(f"template is {template!r}, but the prompt is no list of messages: leave it out")
     if isinstance(prompt, str):
-        return list(tokenizer(prompt, truncation=False, verbose=False)["input_ids"])
+        text = whole_characters(prompt)
+        return list(tokenizer(text, truncation=False, verbose=False)["input_ids"])
     wrong = TypeError(f"prompt is {prompt!r}, but must be a text, chat messages or token ids")
     if not isinstance(prompt, Sequence):
         raise wrong
