@@ -74,6 +74,8 @@ def grown_tree() -> TokenTree:
     tree.sources[0] = [18, 19]
     tree.record.note_maker(IDENTITY)
     tree.record.note_recomputed([1], renewed=[])
+    tree.labels.change(3, name="<b>the rude one</b> 🦜", colour="green")
+    tree.labels.change(1, hidden=True)
     return tree
 
 
@@ -90,6 +92,7 @@ def assert_same_session(found: SavedSession, expected: SavedSession) -> None:
     ]
     assert theirs.record.recomputed == mine.record.recomputed
     assert theirs.sources == mine.sources
+    assert theirs.labels.all() == mine.labels.all()
     assert len(theirs.record.recipes) == len(mine.record.recipes)
     assert all(a.is_same(b) for a, b in zip(mine.record.recipes, theirs.record.recipes, strict=True))
     assert theirs.token_ids(found.head) == mine.token_ids(found.head)

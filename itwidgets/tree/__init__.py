@@ -3,6 +3,7 @@
 from itwidgets.tree.columns import COLUMNS, TOP_K, WIRE_COLUMNS, Column, MeasureColumn, Origin, Route
 from itwidgets.tree.comparison import Comparison, Place, aligned, shared
 from itwidgets.tree.identity import ModelIdentity
+from itwidgets.tree.labels import LabelChanges
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Maker, Recipe, Recomputation, Record
 from itwidgets.tree.table import TokenTree
@@ -15,6 +16,7 @@ __all__ = [
     "Branch",
     "Column",
     "Comparison",
+    "LabelChanges",
     "Maker",
     "MeasureColumn",
     "ModelIdentity",

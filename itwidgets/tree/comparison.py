@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from itwidgets.information import perplexity
-from itwidgets.tree.node import Node
+from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.table import TokenTree
 
 if TYPE_CHECKING:
@@ -79,6 +79,11 @@ class Comparison:
         """Rows of each branch, from the first token of its prompt to its tip."""
         return [self.tree.path(tip.row) for tip in self.tips]
 
+    @property
+    def branches(self) -> list[Branch]:
+        """The branches that the tips belong to."""
+        return [self.tree.branch_of(tip.row) for tip in self.tips]
+
     @cached_property
     def token_ids(self) -> list[list[int]]:
         """Token ids of each branch, prompt included."""
@@ -94,17 +99,17 @@ class Comparison:
         """Number of rows that all branches begin with, prompt included: the same tokens made once."""
         return min(shared(self.paths[0], path) for path in self.paths)
 
-    def meets_at(self, branch: int) -> int | None:
+    def meets_at(self, tip: int) -> int | None:
         """Where, in tokens of the first branch, another one has its tokens again; None if nowhere.
 
         Parameters
         ----------
-        branch
+        tip
             Which of the tips: 1 for the second.
         """
         parted = False
-        for place in self.alignments[branch]:
-            if not self._is_same(branch, place):
+        for place in self.alignments[tip]:
+            if not self._is_same(tip, place):
                 parted = True
             elif parted:
                 return place.first
@@ -112,24 +117,24 @@ class Comparison:
 
     def pairs(self) -> list[tuple[int, int]]:
         """Rows after which aligned tokens of the first branch and another stand, where they differ."""
-        found = (
-            self._parents(branch, place) for branch, places in enumerate(self.alignments) for place in places
-        )
+        found = (self._parents(tip, place) for tip, places in enumerate(self.alignments) for place in places)
         return list(dict.fromkeys(pair for pair in found if pair is not None and pair[0] != pair[1]))
 
     def to_frame(self) -> pd.DataFrame:
         """One row a token of each branch, beside the one of the first branch that it is aligned with.
 
-        ``branch`` counts the tips from 0 and ``position`` the tokens before it. ``first_position`` is where
-        the token of the first branch stands, missing where there is none; ``is_same`` says whether it is
-        the same token. ``surprisal_difference_bits`` is the surprisal here less the one there, and
-        ``kl_bits`` the divergence of the first branch's `p` from the one here, 0 where both are one row.
+        ``tip`` counts the tips from 0, ``branch`` is the number of the branch that the tip belongs to, and
+        ``position`` the number of tokens before this one. ``first_position`` is where the token of the first
+        branch stands, missing where there is none; ``is_same`` says whether it is the same token.
+        ``surprisal_difference_bits`` is the surprisal here less the one there, and ``kl_bits`` the
+        divergence of the first branch's `p` from the one here, 0 where both are one row.
         """
         import pandas as pd
 
+        numbers = [branch.number for branch in self.branches]
         rows = [
-            self._row(branch, place)
-            for branch, places in enumerate(self.alignments)
+            {"tip": tip, "branch": numbers[tip], **self._row(tip, place)}
+            for tip, places in enumerate(self.alignments)
             for place in places
             if place.other is not None
         ]
@@ -139,12 +144,18 @@ class Comparison:
     def totals(self) -> pd.DataFrame:
         """Tokens, bits, steering cost, mean entropy and perplexity of each branch from where they part.
 
-        One row a branch, in the order of the tips; ``text`` is what it says there.
+        One row a tip, in their order; ``branch`` is the number of the branch that it belongs to, ``name``
+        what that is called, and ``text`` what it says there.
         """
         import pandas as pd
 
         start = self.parts_at
-        return pd.DataFrame([self._total(path[start:]) for path in self.paths]).rename_axis("branch")
+        return pd.DataFrame(
+            [
+                {"branch": branch.number, "name": branch.name, **self._total(path[start:])}
+                for branch, path in zip(self.branches, self.paths, strict=True)
+            ]
+        ).rename_axis("tip")
 
     def _total(self, rows: Sequence[int]) -> dict[str, Any]:
         import pandas as pd
@@ -161,11 +172,10 @@ class Comparison:
             "perplexity": float(perplexity(surprisals)),
         }
 
-    def _row(self, branch: int, place: Place) -> dict[str, Any]:
-        node = self.tree[self.paths[branch][place.other or 0]]
+    def _row(self, tip: int, place: Place) -> dict[str, Any]:
+        node = self.tree[self.paths[tip][place.other or 0]]
         beside = None if place.first is None else self.tree[self.paths[0][place.first]]
         return {
-            "branch": branch,
             "position": place.other,
             "row": node.row,
             "token": node.text,
@@ -173,27 +183,27 @@ class Comparison:
             "entropy_bits": node.entropy,
             "cost_bits": node.cost,
             "first_position": place.first,
-            "is_same": None if beside is None else self._is_same(branch, place),
+            "is_same": None if beside is None else self._is_same(tip, place),
             "surprisal_difference_bits": math.nan if beside is None else node.surprisal - beside.surprisal,
-            "kl_bits": self._divergence(branch, place),
+            "kl_bits": self._divergence(tip, place),
         }
 
-    def _divergence(self, branch: int, place: Place) -> float:
-        pair = self._parents(branch, place)
+    def _divergence(self, tip: int, place: Place) -> float:
+        pair = self._parents(tip, place)
         if pair is None:
             return math.nan
         return 0.0 if pair[0] == pair[1] else self.divergences.get(pair, math.nan)
 
-    def _parents(self, branch: int, place: Place) -> tuple[int, int] | None:
+    def _parents(self, tip: int, place: Place) -> tuple[int, int] | None:
         """Rows before an aligned pair; None where there is no pair, or no context."""
         if not place.first or not place.other:
             return None
-        return self.paths[0][place.first - 1], self.paths[branch][place.other - 1]
+        return self.paths[0][place.first - 1], self.paths[tip][place.other - 1]
 
-    def _is_same(self, branch: int, place: Place) -> bool:
+    def _is_same(self, tip: int, place: Place) -> bool:
         if place.first is None or place.other is None:
             return False
-        return self.token_ids[0][place.first] == self.token_ids[branch][place.other]
+        return self.token_ids[0][place.first] == self.token_ids[tip][place.other]
 
 
 def shared(first: Sequence[int], other: Sequence[int]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,13 @@ def _check_record(columns: Columns, record: Record) -> None:
     made = 1 + max([last, *calls])
     if len(starts) > 1 and starts[-1] >= made:
         raise ValueError(f"a model starts at forward call {starts[-1]}, but there are {made}")
+
+
+def check_labels(starts: Collection[int], labels: Iterable[int]) -> None:
+    """Raise a ValueError of one sentence when a row has a label at which no branch starts."""
+    for row in labels:
+        if row not in starts:
+            raise ValueError(f"row {row} has a label, but no branch starts there")
 
 
 def check_sources(columns: Columns, sources: Mapping[int, Sequence[int]]) -> None:

@@ -28,6 +28,7 @@ from itwidgets.tree.json_columns import (
     measures_to_json,
     tokens_from_json,
 )
+from itwidgets.tree.json_labels import labels_from_json, labels_to_json
 from itwidgets.tree.json_record import (
     maker_to_json,
     record_from_json,
@@ -44,7 +45,7 @@ from itwidgets.tree.vocabulary import StoredVocabulary, TokenTexts
 __all__ = ["ModelIdentity", "SavedSession", "SessionFileError", "read_session", "save_session"]
 
 FORMAT = "itwidgets session"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _content(session: SavedSession) -> Json:
         **measures_to_json(tree.measures),
         **record,
         **sources_to_json(tree.sources, rows),
+        **labels_to_json(tree.labels, rows),
     }
 
 
@@ -149,7 +151,7 @@ def read_session(
 
 def _session(content: Json, vocabulary: TokenTexts | None, allow: Allowed) -> SavedSession:
     required = {"models", "head", "strips_first_space", "tokens", "columns", "recipes", "recomputed"}
-    only("the content", content, required | {"sources", "measures"})
+    only("the content", content, required | {"sources", "measures", "labels"})
     tokens = tokens_from_json(member(content, "tokens", dict))
     stored = StoredVocabulary(tokens, member(content, "strips_first_space", bool))
     measures = measures_from_json(content)
@@ -159,7 +161,14 @@ def _session(content: Json, vocabulary: TokenTexts | None, allow: Allowed) -> Sa
         raise ValueError("models is empty, but must name the model that made the tokens")
     identity = record.makers[-1].identity
     size = identity.vocabulary_size
-    tree = TokenTree.from_columns(vocabulary or stored, columns, record, sources_from_json(content), measures)
+    tree = TokenTree.from_columns(
+        vocabulary or stored,
+        columns,
+        record,
+        sources_from_json(content),
+        measures,
+        labels_from_json(content),
+    )
     for token_id in _mentioned(columns, tree.sources):
         if token_id not in tokens:
             raise ValueError(f"tokens has no bytes for token {token_id}")

@@ -44,12 +44,15 @@ def sources_to_json(sources: Mapping[int, Sequence[int]], rows: int) -> Json:
 def sources_from_json(content: Json) -> dict[int, list[int]]:
     """Read what :func:`sources_to_json` wrote."""
     sources = member(content, "sources", dict) if "sources" in content else {}
-    return {_row(key): _whole_numbers(f"source {key}", ids) for key, ids in sources.items()}
+    return {
+        row_from_json("sources", key): _whole_numbers(f"source {key}", ids) for key, ids in sources.items()
+    }
 
 
-def _row(key: str) -> int:
+def row_from_json(name: str, key: str) -> int:
+    """Read a row that is the key of a member."""
     if not re.fullmatch("0|[1-9][0-9]{0,9}", key):
-        raise ValueError(f"sources has {shown(key)}, which is no row")
+        raise ValueError(f"{name} has {shown(key)}, which is no row")
     return int(key)
 
 

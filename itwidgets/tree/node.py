@@ -129,11 +129,34 @@ class Node:
 
 @dataclass(frozen=True)
 class Branch:
-    """A continuation: it starts at a row that parts from an older one and ends at its tip."""
+    """A continuation: it starts at a row that parts from an older one and ends at its tip.
+
+    Attributes
+    ----------
+    number
+        The oldest is 1. It stays, since rows are appended alone.
+    start
+        Its first row.
+    """
 
     tree: TokenTree
     number: int
     start: int
+
+    @property
+    def name(self) -> str:
+        """What it was named, or "Branch" and its number."""
+        return self.tree.labels.of(self.start).name or f"Branch {self.number}"
+
+    @property
+    def colour(self) -> str | None:
+        """One of :data:`itwidgets.tree.COLOURS`, if it was given one."""
+        return self.tree.labels.of(self.start).colour
+
+    @property
+    def hidden(self) -> bool:
+        """Whether lists of branches leave it out."""
+        return self.tree.labels.of(self.start).hidden
 
     @property
     def tip(self) -> Node:
@@ -155,4 +178,6 @@ class Branch:
         return self.tree.vocabulary.text([node.token_id for node in self.nodes])
 
     def __repr__(self) -> str:
-        return f"Branch({self.number}, start={self.start}, text={self.text[:40]!r})"
+        name = self.tree.labels.of(self.start).name
+        named = "" if name is None else f", name={name!r}"
+        return f"Branch({self.number}{named}, start={self.start}, text={self.text[:40]!r})"

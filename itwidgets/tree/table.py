@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from itwidgets.tree.columns import COLUMNS, Column, MeasureColumn, Origin, Route
-from itwidgets.tree.consistency import check_columns, check_sources
+from itwidgets.tree.consistency import check_columns, check_labels, check_sources
+from itwidgets.tree.labels import Label, Labels
 from itwidgets.tree.node import Branch, Node
 from itwidgets.tree.record import Record
 
@@ -45,6 +46,8 @@ class TokenTree:
     sources : dict
         Of a model with an encoder: for the first row of each text, the token ids of the source text that
         the encoder read. Empty for other models.
+    labels : Labels
+        What people call its branches. Not of its rows: it can change.
 
     Examples
     --------
@@ -62,8 +65,11 @@ class TokenTree:
         self.columns: tuple[Column, ...] = (*COLUMNS, *self.measures)
         self.record = Record()
         self.sources: dict[int, list[int]] = {}
+        self.labels = Labels()
         self._length = 0
         self._roots: list[int] = []
+        self._starts: list[int] = []
+        self._numbers: list[int] = []
         self._columns = _allocate(_FIRST_CAPACITY, self.columns)
         self._children: dict[int, list[int]] = {-1: []}
 
@@ -75,6 +81,7 @@ class TokenTree:
         record: Record | None = None,
         sources: Mapping[int, Sequence[int]] | None = None,
         measures: Sequence[MeasureColumn] = (),
+        labels: Mapping[int, Label] | None = None,
     ) -> TokenTree:
         """Return the tree of whole columns at once, as of a file.
 
@@ -82,7 +89,7 @@ class TokenTree:
         ----------
         columns
             All of :data:`~itwidgets.tree.columns.COLUMNS` and of ``measures`` by name, copied.
-        record, sources, measures
+        record, sources, measures, labels
             What belongs to them; empty by default.
 
         Raises
@@ -99,8 +106,10 @@ class TokenTree:
         tree._length = len(columns["parent"])
         tree._children |= {row: [] for row in range(tree._length)}
         for row, parent in enumerate(columns["parent"].tolist()):
+            tree._note_place(row, parent)
             tree._children[parent].append(row)
-            tree._roots.append(row if parent < 0 else tree._roots[parent])
+        check_labels(set(tree._starts), labels or {})
+        tree.labels = Labels(labels or {})
         tree.record.note_forward(int(columns["forward"].max(initial=-1)))
         return tree
 
@@ -172,13 +181,21 @@ class TokenTree:
             raise
         if source is not None:
             self.sources[row] = list(source)
-        self._roots.append(row if parent < 0 else self._roots[parent])
         # In this order, so that a reader never meets a row that is not whole, nor a child that is not a row.
+        self._note_place(row, parent)
         self.record.note_forward(int(self._columns["forward"][row]))
         self._children[row] = []
         self._length = row + 1
         self._children[parent].append(row)
         return row
+
+    def _note_place(self, row: int, parent: int) -> None:
+        """Note the text and the branch of a row, before it is among the children of its parent."""
+        starts_branch = parent < 0 or bool(self._children[parent])
+        if starts_branch:
+            self._starts.append(row)
+        self._numbers.append(len(self._starts) if starts_branch else self._numbers[parent])
+        self._roots.append(row if parent < 0 else self._roots[parent])
 
     def _grow(self) -> None:
         larger = _allocate(max(_FIRST_CAPACITY, 2 * self._length), self.columns)
@@ -232,12 +249,14 @@ class TokenTree:
 
         A row that is not the first child of its parent starts one; it runs on through first children.
         """
-        starts = sorted(
-            child
-            for parent, children in list(self._children.items())
-            for child in (children if parent == -1 else children[1:])
-        )
+        length = self._length
+        starts = (start for start in self._starts.copy() if start < length)
         return [Branch(self, number, start) for number, start in enumerate(starts, 1)]
+
+    def branch_of(self, row: int) -> Branch:
+        """Return the branch that a row belongs to: of all that share it, the oldest."""
+        number = self._numbers[self[row].row]
+        return Branch(self, number, self._starts[number - 1])
 
     def token_ids(self, row: int) -> list[int]:
         """Token ids of the branch that ends at ``row``."""
@@ -250,13 +269,16 @@ class TokenTree:
     def to_frame(self, rows: Sequence[int] | None = None) -> pd.DataFrame:
         """Rows as a table with units in the column names; all rows unless some are named.
 
-        The index is the row, ``token`` is the token's text, ``origin`` and ``route`` are words, and ``fired``
-        names the operators that changed the row.
+        The index is the row, ``token`` is the token's text, ``branch`` is the number of the branch that it
+        belongs to, ``origin`` and ``route`` are words, and ``fired`` names the operators that changed it.
         """
         import pandas as pd
 
         chosen = np.arange(len(self)) if rows is None else np.asarray(rows, dtype=np.int64)
-        columns: dict[str, Any] = {"token": [self[int(row)].text for row in chosen]}
+        columns: dict[str, Any] = {
+            "token": [self[int(row)].text for row in chosen],
+            "branch": np.array([self._numbers[row] for row in chosen], np.int64),
+        }
         for column in self.columns:
             if column.width == 1:
                 columns[column.label] = self._columns[column.name][chosen]

@@ -12,8 +12,15 @@ from itwidgets.tree.json_values import Json, member
 
 def of_today(content: Json, version: int) -> Json:
     """Bring the content of a file of some version to the form of today."""
-    for step in (_from_version_1, _from_version_2)[version - 1 :]:
+    for step in (_from_version_1, _from_version_2, _from_version_3)[version - 1 :]:
         content = step(content)
+    return content
+
+
+def _from_version_3(content: Json) -> Json:
+    """Version 3 had no labels of branches."""
+    if "labels" in content:
+        raise ValueError("the content has 'labels', which version 3 does not know")
     return content
 
 

@@ -35,7 +35,9 @@ def test_each_row_stands_beside_its_partner(session: Session, comparison: Compar
     assert frame.groupby("branch").size().tolist() == [len(first), len(other)]
     parts_at = session.prompt_length + 4
     assert comparison.parts_at == parts_at
-    second = frame[frame["branch"] == 1].set_index("position")
+    # As the branches are numbered everywhere.
+    assert frame["branch"].unique().tolist() == [branch.number for branch in session.branches] == [1, 2]
+    second = frame[frame["branch"] == 2].set_index("position")
     assert second["token"].tolist() == other["token"].tolist()
     np.testing.assert_array_equal(second["surprisal_bits"], other["surprisal_bits"])
     shared = second.loc[: parts_at - 1]
@@ -52,7 +54,7 @@ def test_each_row_stands_beside_its_partner(session: Session, comparison: Compar
 
 
 def test_divergences_are_those_of_fresh_forward_calls(session: Session, comparison: Comparison) -> None:
-    frame = comparison.to_frame().query("branch == 1")
+    frame = comparison.to_frame().query("tip == 1")
     texts = [session.tree.token_ids(tip.row) for tip in comparison.tips]
     p, q = (fresh_logits(session.engine.model, ids).double().log_softmax(-1) for ids in texts)
     assert frame["kl_bits"].iloc[1 : comparison.parts_at + 1].eq(0).all(), "one row, one distribution"
@@ -68,9 +70,10 @@ def test_divergences_are_those_of_fresh_forward_calls(session: Session, comparis
 
 def test_totals_count_from_where_they_part(session: Session, comparison: Comparison) -> None:
     totals = comparison.totals()
-    for branch, path in enumerate(comparison.paths):
+    assert totals["name"].tolist() == ["Branch 1", "Branch 2"]
+    for tip, path in enumerate(comparison.paths):
         own = session.tree.to_frame(path[comparison.parts_at :])
-        row = totals.loc[branch]
+        row = totals.loc[tip]
         assert row["tokens"] == len(own)
         pieces = [session.tree[place].bytes for place in path[comparison.parts_at :]]
         assert row["text"] == b"".join(pieces).decode(errors="replace")
@@ -92,7 +95,7 @@ def test_branches_that_meet_again() -> None:
     assert comparison.parts_at == start + 1
     assert comparison.meets_at(1) == start + 2
     assert comparison.meets_at(0) is None
-    met = comparison.to_frame().query("branch == 1").tail(4)
+    met = comparison.to_frame().query("tip == 1").tail(4)
     assert met["is_same"].all()
     assert (met["position"] - met["first_position"]).eq(1).all()
     assert (met["kl_bits"] > 0).all()
@@ -103,8 +106,9 @@ def test_three_branches_are_each_beside_the_first(session: Session) -> None:
     both = session.compare(*tips)
     three = session.compare(tips[0], tips[1], tips[0])
     frame = three.to_frame()
-    assert frame["branch"].unique().tolist() == [0, 1, 2]
-    assert frame.query("branch == 2")["kl_bits"].dropna().eq(0).all()
+    assert frame["tip"].unique().tolist() == [0, 1, 2]
+    assert three.totals()["branch"].tolist() == [1, 2, 1]
+    assert frame.query("tip == 2")["kl_bits"].dropna().eq(0).all()
     assert three.divergences == both.divergences
 
 
@@ -118,7 +122,7 @@ def test_what_was_forced_once_more_counts_where_it_was_made_again() -> None:
         [sum(node.cost for node in (tip.parent, tip) if node) for tip in (first, again)]
     )
     # The same token at the same place in the same words: its row is another, its distribution is not.
-    assert comparison.to_frame().query("branch == 1")["kl_bits"].tail(2).tolist() == [
+    assert comparison.to_frame().query("tip == 1")["kl_bits"].tail(2).tolist() == [
         0,
         pytest.approx(0, abs=1e-9),
     ]

@@ -25,6 +25,7 @@ def _grown(engine: Engine) -> Session:
     session.force(3, " London 🦜")
     session.generate(max_new_tokens=2).wait()
     session.switch(session.branches[0])
+    session.label(session.branches[1], name="the other one", hidden=True)
     return session
 
 
@@ -37,6 +38,7 @@ def _assert_same(opened: Session, session: Session) -> None:
     assert opened.text == session.text
     assert opened.new_text == session.new_text
     assert [b.text for b in opened.branches] == [b.text for b in session.branches]
+    assert [(b.name, b.hidden) for b in opened.branches] == [(b.name, b.hidden) for b in session.branches]
     assert opened.identity == session.identity
     assert opened.head is not None
     assert session.head is not None
@@ -97,6 +99,8 @@ def test_without_a_model_it_can_be_read(shared_engine: Engines, path: Path) -> N
     assert opened.switch(opened.branches[1]).text
     opened.undo()
     assert opened.token_ids == session.token_ids
+    # A label needs no model.
+    assert opened.label(opened.branches[1], name="seen").name == "seen"
 
 
 def test_a_saved_copy_can_be_saved_again(shared_engine: Engines, path: Path, tmp_path: Path) -> None:

@@ -243,3 +243,22 @@ def test_a_number_of_best_tokens_is_a_whole_one(session: Session, k: Any) -> Non
         with pytest.raises((ValueError, TypeError), match=f"k is {k}"):
             act(k)
     assert (found.top(0), len(found.top(1000)), len(found.to_frame())) == ([], len(found), len(found))
+
+
+def test_a_branch_can_be_labelled_at_any_time(session: Session) -> None:
+    heard: list[str] = []
+    end = session.subscribe(lambda: heard.append(session.branches[-1].name))
+    node = session.force(0, [40, 41])
+    heard.clear()
+    branch = session.label(node, name=" the rude one ", colour="green")
+    assert heard == ["the rude one"]
+    assert branch == session.branches[-1]
+    assert session.label(branch, hidden=True) == branch
+    assert (branch.name, branch.colour, branch.hidden) == ("the rude one", "green", True)
+    with pytest.raises(ValueError, match="colour is 'red', but must be one of blue"):
+        session.label(branch, name="another", colour="red")
+    with pytest.raises(TypeError, match="cannot label 1: give a node or a branch"):
+        session.label(1, name="x")  # type: ignore[arg-type]
+    assert len(heard) == 2
+    assert branch.name == "the rude one"
+    end()

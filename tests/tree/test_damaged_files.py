@@ -74,9 +74,9 @@ def test_an_edited_figure_is_refused(path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"format": "another"}, "is not a session file: its format is not"),
-        ({"version": 99}, "has version 99, but this release reads versions 1 to 3"),
-        ({"version": None}, "has version None, but this release reads versions 1 to 3"),
-        ({"version": True}, "has version True, but this release reads versions 1 to 3"),
+        ({"version": 99}, "has version 99, but this release reads versions 1 to 4"),
+        ({"version": None}, "has version None, but this release reads versions 1 to 4"),
+        ({"version": True}, "has version True, but this release reads versions 1 to 4"),
         ({"version": 1}, "does not hold a session: column top_ids|does not hold a session: top_ids is"),
         ({"digest": None}, "was changed after it was saved"),
         ({"content": None}, "is not a whole session file: it has no content"),
@@ -162,7 +162,7 @@ def test_any_change_is_refused_or_means_what_it_says(data: st.DataObject, scratc
 
 def _rounded(content: dict[str, Any]) -> dict[str, Any]:
     """Figures as float32; programs that no release reads as the text they are kept as."""
-    content = {"sources": {}, **copy.deepcopy(content)}
+    content = {"sources": {}, "labels": {}, **copy.deepcopy(content)}
     for column in MEASURES:
         values = content["columns"][column.name]
         content["columns"][column.name] = [
@@ -229,6 +229,17 @@ def _rounded(content: dict[str, Any]) -> dict[str, Any]:
         (("sources",), {"2": [1]}, "row 2 has a source, but is not the first of a text"),
         (("sources",), {"x": [1]}, "sources has 'x', which is no row"),
         (("sources",), {"0": [-1]}, "source 0 has -1, but must have whole numbers of at least 0"),
+        (("labels", "2"), {"name": "x"}, "row 2 has a label, but no branch starts there"),
+        (("labels", "-1"), {"name": "x"}, "labels has '-1', which is no row"),
+        (("labels", "3"), "x", "a label is 'x', but must be an object"),
+        (("labels", "3"), {}, "a label is {}, but must say a name, a colour, or that it is hidden"),
+        (("labels", "3"), {"hidden": False}, "a label is {'hidden': False}, but must say a name, a colour"),
+        (("labels", "3", "name"), 5, "name is 5, but must be a text"),
+        (("labels", "3", "name"), "", "name has 0 characters, but 1 to 60 are accepted"),
+        (("labels", "3", "name"), "\ud800", r"name is '\\ud800', which has half of a surrogate pair"),
+        (("labels", "3", "colour"), "teal", "colour is 'teal', but must be one of blue, orange, green, pink"),
+        (("labels", "3", "colour"), ["blue"], r"colour is \['blue'\], but must be a text"),
+        (("labels", "3", "size"), 1, "a label has 'size', which is unknown"),
         (("more",), 1, "the content has 'more', which is unknown"),
     ],
 )
@@ -245,7 +256,7 @@ def test_what_is_wrong_is_said_in_one_sentence(
         read_session(path)
 
 
-@pytest.mark.parametrize("name", ["version_1.itw.json", "version_2.itw.json"])
+@pytest.mark.parametrize("name", ["version_1.itw.json", "version_2.itw.json", "version_3.itw.json"])
 @given(data=st.data())
 def test_a_changed_file_of_an_earlier_version_is_refused_or_read(
     name: str, data: st.DataObject, scratch: Path

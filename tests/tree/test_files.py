@@ -22,14 +22,17 @@ from itwidgets.tree import (
     Route,
     TokenTree,
 )
-from itwidgets.tree.files import SavedSession, read_session, save_session
+from itwidgets.tree.files import SavedSession, SessionFileError, read_session, save_session
 from itwidgets.tree.json_record import record_to_json
+from itwidgets.tree.labels import COLOURS
 from tests.sessions import (
     IDENTITY,
     OTHER,
     VOCABULARY,
     assert_fits_schema,
     assert_same_session,
+    document_of,
+    write_document,
 )
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "sessions"
@@ -95,6 +98,13 @@ def trees(draw: st.DrawFn) -> TokenTree:
     again = path[draw(st.integers(0, len(path) - 1)) :]
     tree.record.note_recomputed(again, renewed=again[draw(st.integers(0, len(again))) :])
     tree.sources[tree.children(-1)[0]] = draw(st.lists(st.integers(0, 19), max_size=3))
+    for branch in tree.branches:
+        tree.labels.change(
+            branch.start,
+            name=draw(st.none() | st.text(max_size=60)),
+            colour=draw(st.none() | st.sampled_from(COLOURS)),
+            hidden=draw(st.booleans()),
+        )
     return tree
 
 
@@ -206,6 +216,27 @@ def test_a_file_of_the_second_version_opens(tmp_path: Path) -> None:
     save_session(tmp_path / "again.json", saved)
     assert_fits_schema(tmp_path / "again.json")
     assert_same_session(read_session(tmp_path / "again.json"), saved)
+
+
+def test_a_file_of_the_third_version_opens(tmp_path: Path) -> None:
+    saved = read_session(FIXTURES / "version_3.itw.json")
+    tree = saved.tree
+    assert (len(tree), saved.head) == (12, 11)
+    assert tree.token_ids(11) == [270, 300, 266, 420, 239, 149, 40, 41, 8, 92]
+    assert tree.column("fired").tolist() == [0] * 4 + [15] * 4 + [0] * 2 + [1] * 2
+    # It had no labels.
+    assert [branch.name for branch in tree.branches] == ["Branch 1", "Branch 2"]
+    save_session(tmp_path / "again.json", saved)
+    assert_fits_schema(tmp_path / "again.json")
+    assert_same_session(read_session(tmp_path / "again.json"), saved)
+
+
+def test_a_file_of_the_third_version_with_labels_is_refused(tmp_path: Path) -> None:
+    document = document_of(FIXTURES / "version_3.itw.json")
+    document["content"]["labels"] = {"0": {"name": "too early"}}
+    write_document(tmp_path / "early.json", document)
+    with pytest.raises(SessionFileError, match="the content has 'labels', which version 3 does not know"):
+        read_session(tmp_path / "early.json")
 
 
 def test_an_interrupted_save_leaves_the_old_file_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

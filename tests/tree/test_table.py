@@ -80,6 +80,8 @@ class GrowingTable(RuleBasedStateMachine):
             assert self.tree.children(branch.tip.row) == ()
             parts_from = self.rows[branch.start]["parent"]
             assert parts_from == -1 or self.tree.children(parts_from)[0] != branch.start
+            assert all(self.tree.branch_of(node.row) == branch for node in branch.nodes)
+            assert self.tree.to_frame([branch.tip.row])["branch"].tolist() == [branch.number]
 
 
 TestGrowingTable = GrowingTable.TestCase
@@ -207,6 +209,7 @@ def test_whole_columns_make_the_tree_that_rows_made() -> None:
         np.testing.assert_array_equal(other.column(column.name), tree.column(column.name), strict=True)
     assert [other.children(row) for row in range(-1, 41)] == [tree.children(row) for row in range(-1, 41)]
     assert [branch.start for branch in other.branches] == [branch.start for branch in tree.branches]
+    assert other.to_frame()["branch"].tolist() == tree.to_frame()["branch"].tolist()
 
 
 def test_columns_of_another_form_make_no_tree() -> None:
@@ -226,6 +229,7 @@ def test_frames_carry_units_and_words() -> None:
     frame = tree.to_frame()
     assert frame.index.tolist() == [0, 1]
     assert frame["token"].tolist() == ["B", "C"]
+    assert frame["branch"].tolist() == [1, 1]
     assert frame["origin"].tolist() == ["prompt", "sampled"]
     assert frame["route"].tolist() == ["prefill", "decode"]
     assert frame["surprisal_bits"].tolist()[1] == 2.0

@@ -91,9 +91,9 @@ def test_branches_are_drawn_from_the_last_token_that_they_share(engine: Engine) 
     frame = comparison.to_frame()
     for column in ("surprisal_bits", "kl_bits"):
         lines = branches_figure(comparison, column).marks
-        assert [line.labels[0][:2] for line in lines] == ["0 ", "1 "]
-        for branch, line in enumerate(lines):
-            own = frame[(frame["branch"] == branch) & (frame["position"] >= comparison.parts_at - 1)]
+        assert [line.labels[0][:8] for line in lines] == ["Branch 1", "Branch 2"]
+        for branch, line in zip(session.branches, lines, strict=True):
+            own = frame[(frame["branch"] == branch.number) & (frame["position"] >= comparison.parts_at - 1)]
             own = own.dropna(subset=column)
             np.testing.assert_array_equal(line.x, own["position"])
             np.testing.assert_array_equal(line.y, own[column])

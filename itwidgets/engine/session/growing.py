@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from itwidgets.engine.decoding import generation, rollout
 from itwidgets.engine.decoding.choice import Plan
@@ -15,7 +15,7 @@ from itwidgets.engine.session.listeners import Listeners
 from itwidgets.engine.session.prompts import Prompt, encode_prompt, encode_source
 from itwidgets.engine.session.view import NO_PROMPT, TreeView
 from itwidgets.engine.worker import Job, Steps, StoppedError
-from itwidgets.tree import Branch, Node, Origin, TokenTree
+from itwidgets.tree import Branch, LabelChanges, Node, Origin, TokenTree
 from itwidgets.tree.files import ModelIdentity
 
 if TYPE_CHECKING:
@@ -202,6 +202,33 @@ class GrowingTree(TreeView):
         self._history.move(node.row)
         self._notify()
         return node
+
+    def label(self, branch: Node | Branch, **changes: Unpack[LabelChanges]) -> Branch:
+        """Name a branch, give it a colour, or hide it in lists; what is not given stays as it is.
+
+        Every viewer of the session shows it, and files keep it. A read-only session can be labelled too.
+
+        Parameters
+        ----------
+        branch
+            A branch, or any node of its own.
+        name
+            At most 60 characters; ``None`` for "Branch" and its number. Two branches may have one name.
+        colour
+            One of ``"blue"``, ``"orange"``, ``"green"``, ``"pink"``, ``"gold"``, or ``None``.
+        hidden
+            Whether lists leave it out. No token is lost.
+
+        Examples
+        --------
+        >>> rude = session.label(session.force(0, " London"), name="the rude one", colour="green")
+        >>> rude.name, rude.colour, rude.hidden
+        ('the rude one', 'green', False)
+        """
+        labelled = self.tree.branch_of(self._tip(branch, "label").row)
+        self.tree.labels.change(labelled.start, **changes)
+        self._notify()
+        return labelled
 
     def undo(self) -> Node | None:
         """Move the head back to where it was before the last move; no token is lost."""

@@ -137,7 +137,7 @@ def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> b
     >>> tips = session.force(0, " Paris"), session.force(0, " London")
     >>> figure = branches_figure(session.compare(*tips))
     >>> [line.labels[0] for line in figure.marks]
-    ['0 ␣Paris', '1 ␣London']
+    ['Branch 1 ␣Paris', 'Branch 2 ␣London']
     """
     import bqplot
 
@@ -147,10 +147,11 @@ def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> b
     values = _columns_of(frame, [column])[column]
     x, y = bqplot.LinearScale(), from_zero(values)
     marks = []
-    for (branch, text), colour in zip(comparison.totals()["text"].items(), COLOURS, strict=False):
-        own = (frame["branch"] == branch).to_numpy() & np.isfinite(values)
+    totals = comparison.totals()
+    for tip, colour in zip(totals.index, COLOURS, strict=False):
+        own = (frame["tip"] == tip).to_numpy() & np.isfinite(values)
         places = frame["position"].to_numpy()[own]
-        label = f"{branch} {shown(text)[:_LABEL]}"
+        label = f"{totals['name'][tip]} {shown(totals['text'][tip])[:_LABEL]}"
         marks.append(line(label, places, values[own], {"x": x, "y": y}, colour, marker="circle"))
     axes = [
         _token_axis(x, frame["position"].min(), frame["position"].max()),
