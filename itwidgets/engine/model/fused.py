@@ -168,9 +168,8 @@ class _Layer:
 def _normed(hidden: torch.Tensor, norm: Any) -> torch.Tensor:
     if hidden.numel() == len(norm.weight):
         # rms_norm is a dozen small operations on a CPU; of a single row the scale is one number.
-        dtype = torch.promote_types(hidden.dtype, torch.float32)
-        length = torch.linalg.vector_norm(hidden, dtype=dtype).item()
-        scale: float = (length**2 / hidden.numel() + norm.variance_epsilon) ** -0.5
+        row = hidden.flatten().to(torch.promote_types(hidden.dtype, torch.float32))
+        scale: float = (torch.dot(row, row).item() / len(row) + norm.variance_epsilon) ** -0.5
         # The scale first: an outlier times its weight may be too large for half precision.
         return hidden.mul(scale).mul_(norm.weight)
     return functional.rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
