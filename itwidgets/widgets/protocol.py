@@ -37,10 +37,16 @@ RequestKind = Literal[
     "select",
     "settings",
     "distribution",
+    "stages",
+    "tokenize",
     "snapshot",
     "dismiss",
     "distribution-cancel",
+    "stages-cancel",
+    "tokenize-cancel",
 ]
+
+DistributionName = Literal["p", "q", "s"]
 
 
 class Settings(TypedDict):
@@ -143,6 +149,7 @@ class Request(TypedDict):
     offset: NotRequired[int]
     count: NotRequired[int]
     search: NotRequired[str]
+    order: NotRequired[DistributionName]
 
 
 class Table(Protocol):
@@ -229,13 +236,19 @@ def decode_tokens(buffers: Sequence[bytes]) -> dict[int, bytes]:
 def encode_alternatives(
     ranks: npt.NDArray[Any],
     ids: npt.NDArray[Any],
-    log_probs: npt.NDArray[Any],
+    masses: npt.NDArray[Any],
+    log_probs: Iterable[npt.NDArray[Any]],
     vocabulary: TokenBytes,
 ) -> list[bytes]:
-    """Encode rows of a distribution: ranks and ids ``<i4``, natural log-probabilities ``<f4``, tokens."""
+    """Encode rows of one or more distributions over the same tokens.
+
+    The buffers are, in this order: ranks and ids, ``<i4``; cumulative masses, ``<f4``; natural
+    log-probabilities, ``<f4``, of each distribution; a dictionary of the tokens.
+    """
     return [
         np.ascontiguousarray(ranks, "<i4").tobytes(),
         np.ascontiguousarray(ids, "<i4").tobytes(),
-        np.ascontiguousarray(log_probs, "<f4").tobytes(),
+        np.ascontiguousarray(masses, "<f4").tobytes(),
+        *(np.ascontiguousarray(values, "<f4").tobytes() for values in log_probs),
         *encode_tokens([int(i) for i in ids], vocabulary),
     ]

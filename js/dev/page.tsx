@@ -85,6 +85,9 @@ function kernelFor(name: string): FakeKernel {
   if (name === "empty") return new FakeKernel([]);
   const kernel = new FakeKernel(PROMPT, [...new Set([...TEXT, ...STRANGE])], 3000);
   if (name === "prompt") return kernel;
+  if (name === "stages") {
+    kernel.intervene = (logProbs) => logProbs.map((x, id) => x + (id % 5 === 0 ? 1 : 0));
+  }
   kernel.write(TEXT.slice(0, 30));
   const first = kernel.state.head;
   kernel.state.head = 9;
@@ -144,6 +147,27 @@ window.show = async (name) => {
     const tokens = document.querySelector<HTMLElement>(".itw-tokens");
     tokens?.focus();
     tokens?.dispatchEvent(new KeyboardEvent("keydown", { key: "End", bubbles: true }));
+  }
+  if (name === "stages") {
+    document.querySelector<HTMLElement>(".itw-stages button")?.click();
+    await frame();
+    await frame();
+    document.querySelectorAll<HTMLElement>(".itw-stage-table button")[1]?.click();
+    document.querySelector<HTMLElement>('[aria-label="Order by s"]')?.click();
+    await new Promise((done) => setTimeout(done, 400));
+  }
+  if (name === "typed") {
+    const field = document.querySelector<HTMLInputElement>(".itw-force-text");
+    if (field !== null) {
+      field.value = "exper language is<script>";
+      field.dispatchEvent(new InputEvent("input", { bubbles: true }));
+    }
+    await new Promise((done) => setTimeout(done, 400));
+  }
+  if (name === "deep") {
+    const list = document.querySelector<HTMLElement>(".itw-alternatives");
+    list?.scrollTo(0, 26 * 1234);
+    await new Promise((done) => setTimeout(done, 400));
   }
   if (name === "search") {
     const field = document.querySelector<HTMLInputElement>(".itw-search");

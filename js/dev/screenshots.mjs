@@ -11,7 +11,7 @@ import { chromium } from "playwright";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const STATES = ["plain", "chosen", "empty", "prompt", "busy", "error", "read-only", "sampling"];
-STATES.push("next", "search", "strange", "long");
+STATES.push("next", "search", "strange", "long", "stages", "typed", "deep");
 
 const [folder = join(tmpdir(), "itwidgets-screenshots"), ...asked] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });

@@ -24,6 +24,9 @@ export const SNAPSHOT_PATIENCE_MS = 2000;
 /** A page that has heard nothing for so long shows what was saved, and asks nothing of a model. */
 export const OFFLINE_MS = 3000;
 
+/** Requests whose answer needs the model, and waits its turn behind a job. */
+const BEHIND_JOBS: ReadonlySet<RequestKind> = new Set(["distribution", "stages", "tokenize"]);
+
 /** Requests that nothing on the page waits for: without an answer, what they ask for still shows. */
 const PATIENT: ReadonlySet<RequestKind> = new Set([
   "select",
@@ -84,15 +87,17 @@ export class Connection {
    * Send a request and wait for its answer.
    *
    * Null when the kernel answered with an error or there is none, which the person then sees, and when
-   * the signal says that nobody waits any more.
+   * the signal says that nobody waits any more. Of a `patient` request nobody is told that it has no
+   * answer.
    */
   request<Kind extends RequestKind>(
     kind: Kind,
     fields: Requests[Kind],
     signal?: AbortSignal,
+    patient = PATIENT.has(kind),
   ): Promise<Reply | null> {
     const refused = this.#store.offline ? this.#store.readOnly : null;
-    if (refused !== null && !PATIENT.has(kind)) {
+    if (refused !== null && !patient) {
       this.#store.addError({ type: "NoKernelError", message: refused });
       return Promise.resolve(null);
     }
@@ -101,7 +106,7 @@ export class Connection {
     const promise = new Promise<Reply | null>((settle) => {
       const waiting = { kind, busy: this.#store.busy, timer: undefined, settle };
       this.#waiting.set(id, waiting);
-      if (!PATIENT.has(kind)) this.#watch(waiting);
+      if (!patient) this.#watch(waiting);
     });
     signal?.addEventListener("abort", () => {
       const waiting = this.#waiting.get(id);
@@ -116,8 +121,8 @@ export class Connection {
 
   #watch(waiting: Waiting): void {
     waiting.timer = setTimeout(() => {
-      // A distribution waits its turn behind a job, and then needs time of its own.
-      if (waiting.kind === "distribution" && waiting.busy) {
+      // Once the job is over it needs time of its own.
+      if (BEHIND_JOBS.has(waiting.kind) && waiting.busy) {
         waiting.busy = this.#store.busy;
         this.#watch(waiting);
       } else {

@@ -137,6 +137,32 @@ export interface Traits {
   table: TableTrait;
 }
 
+/** `p` of the model, `q` after the interventions, `s` that a token is drawn from. */
+export type DistributionName = "p" | "q" | "s";
+
+/** Rows of the distributions after `parent`; `row` is a token there, for what its program made of `p`. */
+export interface DistributionQuery {
+  parent: number;
+  row?: number;
+  offset: number;
+  count: number;
+  search?: string;
+  order?: DistributionName;
+}
+
+/** What one operator of a program did. */
+export interface Stage {
+  operator: string;
+  makes: "q" | "s";
+  /** Null is infinite: it brought back a token that could not come any more. */
+  kl_bits: number | null;
+  entropy_change_bits: number;
+  mass_moved: number;
+  support_size: number;
+  /** Id, probability before and after of the tokens whose probability changed most. */
+  moved: [number, number, number][];
+}
+
 /** What each request carries besides `kind` and `id`. */
 export interface Requests {
   generate: { prompt: string; settings: Settings; parent?: number };
@@ -147,7 +173,9 @@ export interface Requests {
   redo: object;
   select: { row: number | null };
   settings: { settings: Settings };
-  distribution: { parent: number; offset: number; count: number; search?: string };
+  distribution: DistributionQuery;
+  stages: { row: number };
+  tokenize: { parent: number; text: string };
   snapshot: object;
   dismiss: { notice: number };
 }
@@ -168,7 +196,14 @@ export interface Message {
   parent?: number;
   offset?: number;
   total?: number;
+  distributions?: DistributionName[];
+  chosen?: number | null;
   entropy?: number;
+  varentropy?: number;
+  stages?: Stage[];
+  token_ids?: number[];
+  surprisals?: (number | null)[];
+  joined?: number[];
 }
 
 /** The bytes of tokens by their ids. */
@@ -177,7 +212,9 @@ export type Tokens = Map<number, Uint8Array>;
 export interface Alternatives {
   ranks: Int32Array;
   ids: Int32Array;
-  log_probs: Float32Array;
+  /** Probability of the tokens up to and with each, in the order that was asked for. */
+  masses: Float32Array;
+  log_probs: Partial<Record<DistributionName, Float32Array>>;
   tokens: Tokens;
 }
 
@@ -230,16 +267,23 @@ export function decodeTokens(buffers: readonly DataView[]): Tokens {
   return tokens;
 }
 
-/** Return the rows of a distribution that a `distribution-response` carries. */
-export function decodeAlternatives(buffers: readonly DataView[]): Alternatives {
-  const [ranks, ids, logProbs, ...dictionary] = buffers;
-  if (ranks === undefined || ids === undefined || logProbs === undefined) {
-    throw new Error("A distribution has six buffers.");
+/** Return the rows of distributions that a `distribution-response` carries. */
+export function decodeAlternatives(
+  names: readonly DistributionName[],
+  buffers: readonly DataView[],
+): Alternatives {
+  if (buffers.length !== names.length + 6) {
+    throw new Error(
+      `Rows of ${names.join(", ")} have ${names.length + 6} buffers, not ${buffers.length}.`,
+    );
   }
+  const [ranks, ids, masses, ...others] = buffers as [DataView, DataView, DataView, ...DataView[]];
+  const numbers = (index: number) => elements("<f4", others[index] as DataView) as Float32Array;
   return {
-    ranks: new Int32Array(bytesOf(ranks).buffer),
-    ids: new Int32Array(bytesOf(ids).buffer),
-    log_probs: new Float32Array(bytesOf(logProbs).buffer),
-    tokens: decodeTokens(dictionary),
+    ranks: elements("<i4", ranks) as Int32Array,
+    ids: elements("<i4", ids) as Int32Array,
+    masses: elements("<f4", masses) as Float32Array,
+    log_probs: Object.fromEntries(names.map((name, index) => [name, numbers(index)])),
+    tokens: decodeTokens(others.slice(names.length)),
   };
 }

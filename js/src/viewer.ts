@@ -1,5 +1,13 @@
-import { Connection, type Model } from "./connection";
-import { type Alternatives, decodeAlternatives, type Settings } from "./protocol";
+import { Connection, type Model, type Reply } from "./connection";
+import {
+  type Alternatives,
+  type DistributionName,
+  type DistributionQuery,
+  decodeAlternatives,
+  decodeTokens,
+  type Settings,
+  type Stage,
+} from "./protocol";
 import { Store } from "./store";
 
 /** After this long the person is told what else stops a kernel. */
@@ -8,8 +16,24 @@ const STOP_PATIENCE_MS = 1000;
 export interface Page extends Alternatives {
   /** How many there are altogether. */
   total: number;
-  /** Entropy of the distribution in bits. */
+  /** What there is of the place besides `p`. */
+  distributions: readonly DistributionName[];
+  /** Where among all of them the token of the place stands; null where it does not. */
+  chosen: number | null;
+  /** Entropy of `p` in bits. */
   entropy: number;
+  /** Varentropy of `p` in bits². */
+  varentropy: number;
+}
+
+/** How a text would be forced. */
+export interface Tokenization {
+  text: string;
+  token_ids: readonly number[];
+  /** Bits of each; null where they are not known yet. */
+  surprisals: readonly (number | null)[];
+  /** What the end of the text before would be together with this one; empty if they do not join. */
+  joined: readonly number[];
 }
 
 /** What a person at the page can do. One for each model, shared by all its views. */
@@ -115,18 +139,50 @@ export class Viewer {
     void this.#connection.request("dismiss", { notice });
   }
 
-  /** Ask for rows of a distribution: by rank, or those that match a text. Null when that failed. */
-  async distribution(
-    query: { parent: number; offset: number; count: number; search?: string },
+  /**
+   * Ask for rows of the distributions of a place. Null when that failed.
+   *
+   * `needed` says that the page has nothing to show instead, so that a missing answer is worth a word.
+   */
+  distribution(
+    query: DistributionQuery,
     signal: AbortSignal,
+    needed: boolean,
   ): Promise<Page | null> {
-    const reply = await this.#connection.request("distribution", query, signal);
-    if (reply === null) return null;
-    const { total = 0, entropy = Number.NaN } = reply.message;
-    try {
-      const alternatives = decodeAlternatives(reply.buffers);
+    return this.#ask(this.#connection.request("distribution", query, signal, !needed), (reply) => {
+      const { total = 0, distributions = ["p"], chosen = null } = reply.message;
+      const { entropy = Number.NaN, varentropy = Number.NaN } = reply.message;
+      const alternatives = decodeAlternatives(distributions, reply.buffers);
       this.store.table.addTokens(alternatives.tokens);
-      return { ...alternatives, total, entropy };
+      return { ...alternatives, total, distributions, chosen, entropy, varentropy };
+    });
+  }
+
+  /** Ask what each operator did where a token was drawn. Null when that failed. */
+  stages(row: number, signal: AbortSignal): Promise<Stage[] | null> {
+    return this.#ask(this.#connection.request("stages", { row }, signal), (reply) => {
+      this.store.table.addTokens(decodeTokens(reply.buffers));
+      return reply.message.stages ?? [];
+    });
+  }
+
+  /** Ask how a text would be forced after a row. Null when that failed. */
+  tokenize(parent: number, text: string, signal: AbortSignal): Promise<Tokenization | null> {
+    return this.#ask(this.#connection.request("tokenize", { parent, text }, signal), (reply) => {
+      const { token_ids = [], surprisals = [], joined = [] } = reply.message;
+      this.store.table.addTokens(decodeTokens(reply.buffers));
+      return { text, token_ids, surprisals, joined };
+    });
+  }
+
+  async #ask<Answer>(
+    request: Promise<Reply | null>,
+    read: (reply: Reply) => Answer,
+  ): Promise<Answer | null> {
+    const reply = await request;
+    if (reply === null) return null;
+    try {
+      return read(reply);
     } catch (error) {
       this.store.addError({ type: "ProtocolError", message: String(error) });
       return null;

@@ -76,8 +76,15 @@ export function encodeSlice(
 export function encodeAlternatives(
   ranks: number[],
   ids: number[],
-  logProbs: number[],
+  masses: number[],
+  logProbs: number[][],
   tokens: Iterable<[number, Uint8Array]>,
 ): DataView[] {
-  return [pack("<i4", ranks), pack("<i4", ids), pack("<f4", logProbs), ...encodeTokens(tokens)];
+  return [
+    pack("<i4", ranks),
+    pack("<i4", ids),
+    pack("<f4", masses),
+    ...logProbs.map((values) => pack("<f4", values)),
+    ...encodeTokens(tokens),
+  ];
 }

@@ -1,6 +1,7 @@
 import type { MeasureInfo, Settings, State } from "../src/protocol";
-import { bytesOf, encodeAlternatives, encodeSlice, type Row } from "./encode";
+import { bytesOf, encodeSlice, type Row } from "./encode";
 import { FakeModel, type Sent } from "./fake_model";
+import { answerPlace, distributionsAfter, rankOf, sorted } from "./fake_places";
 
 export type Piece = string | number[];
 const TOP = 50;
@@ -30,6 +31,8 @@ export class FakeKernel {
   answers = true;
   /** Measures that the user has registered. */
   measures: MeasureInfo[] = [];
+  /** What is done to `p` before a token is drawn; null for nothing. */
+  intervene: ((logProbs: readonly number[]) => number[]) | null = null;
   /** What `tick` appends, when the model shall not choose by itself. */
   script: Piece[] = [];
   #sentRows = 0;
@@ -65,9 +68,13 @@ export class FakeKernel {
   }
 
   idOf(piece: Piece): number {
-    const id = this.#ids.get(bytesOf(piece).join());
+    const id = this.find(piece);
     if (id === undefined) throw new Error(`"${String(piece)}" is no token of the fake vocabulary.`);
     return id;
+  }
+
+  find(piece: Piece): number | undefined {
+    return this.#ids.get(bytesOf(piece).join());
   }
 
   /** Append tokens after the head, without a message. */
@@ -81,6 +88,7 @@ export class FakeKernel {
     const own = scores?.[token_id] ?? Number.NaN;
     const order = scores === null ? [] : sorted(scores).slice(0, TOP);
     const surprisal = -own / Math.LN2;
+    const { q, s } = this.#drawnWith(parent, token_id, origin, surprisal);
     const entropy = scores?.reduce((sum, x) => sum - (Math.exp(x) * x) / Math.LN2, 0) ?? Number.NaN;
     this.rows.push({
       parent,
@@ -91,16 +99,25 @@ export class FakeKernel {
       surprisal,
       entropy,
       varentropy: entropy,
-      surprisal_q: surprisal,
-      surprisal_s: surprisal,
-      cost: origin === "prompt" ? Number.NaN : origin === "forced" ? surprisal : 0,
-      expected_cost: origin === "prompt" ? Number.NaN : 0,
+      surprisal_q: q,
+      surprisal_s: s,
+      cost: origin === "prompt" ? Number.NaN : surprisal - q,
+      expected_cost: origin === "prompt" ? Number.NaN : origin === "forced" ? surprisal : 0,
       fired: 0,
       top_ids: order,
       top_log_probs: order.map((id) => scores?.[id] ?? Number.NaN),
     });
     this.state = { ...this.state, head: this.rows.length - 1, rows: this.rows.length };
     return this.state.head;
+  }
+
+  /** Bits of a token in `q` and `s`: those of a forced token hold nothing else. */
+  #drawnWith(parent: number, id: number, origin: keyof typeof ORIGIN, surprisal: number) {
+    if (origin === "forced") return { q: 0, s: 0 };
+    if (parent < 0 || origin !== "sampled") return { q: surprisal, s: surprisal };
+    const { q, s } = distributionsAfter(this, parent);
+    const bitsIn = (scores: readonly number[]) => -(scores[id] as number) / Math.LN2;
+    return { q: this.intervene === null ? surprisal : bitsIn(q), s: bitsIn(s) };
   }
 
   /** Natural log-probabilities after a row. */
@@ -178,7 +195,7 @@ export class FakeKernel {
     const ids = new Set(rows.flatMap((row) => [row.token_id, ...row.top_ids]));
     const fresh = [...ids].filter((id) => !known.has(id));
     for (const id of fresh) known.add(id);
-    return encodeSlice(rows, first, this.#dictionary(fresh), this.measures);
+    return encodeSlice(rows, first, this.dictionary(fresh), this.measures);
   }
 
   /** The row at the position of another, on the branch that is shown. */
@@ -189,7 +206,8 @@ export class FakeKernel {
     return here?.position === wanted ? this.rows.indexOf(here) : null;
   }
 
-  #dictionary(ids: number[]): [number, Uint8Array][] {
+  /** The bytes of tokens. */
+  dictionary(ids: number[]): [number, Uint8Array][] {
     return ids.map((id) => [id, this.vocabulary[id] as Uint8Array]);
   }
 
@@ -209,6 +227,7 @@ export class FakeKernel {
       const can_undo = this.#undo.length > 0;
       this.delta({ head, can_undo, can_redo: this.#redo.length > 0 });
     };
+    if (answerPlace(this, request)) return;
     switch (request.kind) {
       case "generate":
         if (typeof request.parent === "number") this.state.head = request.parent;
@@ -252,9 +271,6 @@ export class FakeKernel {
         this.respond(request, { state: this.state, header }, buffers);
         break;
       }
-      case "distribution":
-        this.#distribution(request);
-        break;
     }
   }
 
@@ -262,34 +278,4 @@ export class FakeKernel {
     this.respond(request);
     this.delta(change);
   }
-
-  #distribution(request: Sent): void {
-    const { parent, search, offset, count } = request as unknown as {
-      parent: number;
-      search?: string;
-      offset: number;
-      count: number;
-    };
-    const scores = this.logProbs(parent);
-    const order = sorted(scores);
-    const decoder = new TextDecoder();
-    const found = order.filter((id) => decoder.decode(this.vocabulary[id]).includes(search ?? ""));
-    const ids = found.slice(offset, offset + count);
-    const buffers = encodeAlternatives(
-      ids.map((id) => rankOf(id, scores)),
-      ids,
-      ids.map((id) => scores[id] as number),
-      this.#dictionary(ids),
-    );
-    this.respond(request, { parent, offset, total: found.length, entropy: 4.5 }, buffers);
-  }
-}
-
-/** Tokens that tie share the better rank. */
-function rankOf(id: number, scores: readonly number[]): number {
-  return 1 + scores.filter((other) => other > (scores[id] as number)).length;
-}
-
-function sorted(scores: readonly number[]): number[] {
-  return [...scores.keys()].sort((a, b) => (scores[b] as number) - (scores[a] as number));
 }

@@ -6,6 +6,7 @@ import knownTokens from "../../tests/fixtures/protocol/rows_with_known_tokens.js
 import {
   COLUMNS,
   type ColumnName,
+  type DistributionName,
   decodeAlternatives,
   decodeSlice,
   type State,
@@ -60,10 +61,14 @@ describe.each([rows, knownTokens, noRows])("the fixture $name", ({ message, buff
 
 test("an answer to a search says what Python wrote", () => {
   const { message, buffers, decoded } = distribution;
-  const { ranks, ids, log_probs, tokens } = decodeAlternatives(viewsOf(buffers));
+  const names = message.distributions as DistributionName[];
+  const { ranks, ids, masses, log_probs, tokens } = decodeAlternatives(names, viewsOf(buffers));
   expect([...ranks]).toEqual(decoded.ranks);
   expect([...ids]).toEqual(decoded.ids);
-  expect([...log_probs]).toEqual(decoded.log_probs);
+  expect([...masses]).toEqual(decoded.masses);
+  expect(Object.keys(log_probs)).toEqual(["p", "s"]);
+  expect([...(log_probs.p ?? [])]).toEqual(decoded.log_probs.p);
+  expect([...(log_probs.s ?? [])]).toEqual(decoded.log_probs.s);
   expect(dictionaryOf(tokens)).toEqual(decoded.tokens);
   expect(Number.isSafeInteger(message.id)).toBe(true);
 });

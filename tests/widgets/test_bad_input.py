@@ -74,6 +74,8 @@ def test_bad_settings(page: FakePage, kind: str, changes: dict[str, Any], senten
         ("select", "row"),
         ("switch", "row"),
         ("distribution", "parent"),
+        ("stages", "row"),
+        ("tokenize", "parent"),
         ("force", "parent"),
         ("generate", "parent"),
     ],
@@ -81,6 +83,7 @@ def test_bad_settings(page: FakePage, kind: str, changes: dict[str, Any], senten
 def test_unknown_rows(page: FakePage, kind: str, field: str, row: int) -> None:
     extra: dict[str, dict[str, Any]] = {
         "distribution": {"offset": 0, "count": 5},
+        "tokenize": {"text": " London"},
         "force": {"text": " London", "settings": _settings(page)},
         "generate": {"settings": _settings(page)},
     }
@@ -122,7 +125,18 @@ def test_unknown_kinds(page: FakePage, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["force", "switch", "select", "settings", "distribution", "dismiss", "generate"]
+    "kind",
+    [
+        "force",
+        "switch",
+        "select",
+        "settings",
+        "distribution",
+        "stages",
+        "tokenize",
+        "dismiss",
+        "generate",
+    ],
 )
 def test_missing_fields(page: FakePage, kind: str) -> None:
     with _nothing_changes(page):

@@ -120,11 +120,12 @@ def test_rows_of_the_fixtures_are_written_alike(name: str) -> None:
 
 
 def test_a_distribution_of_the_fixtures_is_written_alike() -> None:
-    _, buffers, decoded = _fixture("distribution")
+    message, buffers, decoded = _fixture("distribution")
     mine = encode_alternatives(
         np.array(decoded["ranks"]),
         np.array(decoded["ids"]),
-        np.array(decoded["log_probs"]),
+        np.array(decoded["masses"]),
+        [np.array(decoded["log_probs"][name]) for name in message["distributions"]],
         StoredVocabulary(_tokens(decoded)),
     )
     assert mine == buffers

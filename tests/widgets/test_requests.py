@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from itwidgets.tree import Origin
-from itwidgets.widgets.protocol import decode_tokens
 from tests.models import PROMPT, gate_at
 from tests.widgets.page import FakePage, assert_same_tree
 
@@ -125,67 +123,6 @@ def test_settings_are_kept_for_all_pages(page: FakePage) -> None:
     page.ask("settings", settings=settings)
     page.wait_until(lambda: page.state["settings"] == settings)
     assert page.viewer.settings == settings
-
-
-class TestDistribution:
-    def _rows(self, page: FakePage, **fields: Any) -> tuple[dict[str, Any], Any, Any, Any, dict[int, bytes]]:
-        content, buffers = page.answer(page.tell("distribution", **fields))
-        assert "error" not in content
-        ranks, ids = (np.frombuffer(buffer, "<i4") for buffer in buffers[:2])
-        return content, ranks, ids, np.frombuffer(buffers[2], "<f4"), decode_tokens(buffers[3:])
-
-    def test_pages_of_it_are_the_whole_vocabulary(self, page: FakePage) -> None:
-        parent = page.viewer.session.nodes[0].row
-        exact = page.viewer.session.distribution_after(parent)
-        seen: list[int] = []
-        for offset in range(0, 520, 100):
-            content, ranks, ids, log_probs, tokens = self._rows(page, parent=parent, offset=offset, count=100)
-            assert (content["parent"], content["offset"], content["total"]) == (parent, offset, 520)
-            assert content["entropy"] == exact.entropy
-            assert ranks.tolist() == list(range(offset + 1, offset + 1 + len(ids)))
-            np.testing.assert_array_equal(log_probs, exact.log_probs[ids].astype("<f4"))
-            for token_id in ids:
-                assert tokens[token_id] == page.viewer.session.engine.vocabulary.token_bytes(int(token_id))
-            seen += ids.tolist()
-        assert seen == exact.order.tolist()
-
-    def test_a_search_keeps_the_ranks_of_the_whole(self, page: FakePage) -> None:
-        parent = page.viewer.session.nodes[1].row
-        exact = page.viewer.session.distribution_after(parent)
-        content, ranks, ids, _, tokens = self._rows(page, parent=parent, offset=0, count=50, search="LON")
-        assert ids.tolist() == exact.found("lon").tolist()
-        assert content["total"] == len(ids) > 0
-        assert ranks.tolist() == [exact.rank(int(i)) for i in ids]
-        assert all(b"lon" in tokens[int(i)].lower() for i in ids)
-        content, _, ids, _, _ = self._rows(page, parent=parent, offset=0, count=50, search="no such token")
-        assert (content["total"], len(ids)) == (0, 0)
-
-    def test_past_the_end_there_is_nothing(self, page: FakePage) -> None:
-        content, _, ids, _, tokens = self._rows(page, parent=0, offset=600, count=10)
-        assert (content["total"], len(ids), tokens) == (520, 0, {})
-
-    def test_it_can_be_read_while_tokens_are_made(self, page: FakePage) -> None:
-        with gate_at(page.viewer.session.engine.model, 2) as gate:
-            page.ask("generate", settings=_settings(page, max_new_tokens=500))
-            gate.wait_until_reached()
-            number = page.tell("distribution", parent=0, offset=0, count=5)
-            gate.open()
-            content, _ = page.answer(number)
-            assert content["total"] == 520
-            page.ask("stop")
-            page.settle()
-
-    def test_a_cancelled_one_is_not_answered(self, page: FakePage) -> None:
-        with gate_at(page.viewer.session.engine.model, 1) as gate:
-            page.ask("generate", settings=_settings(page))
-            gate.wait_until_reached()
-            dropped = page.tell("distribution", parent=0, offset=0, count=5)
-            kept = page.tell("distribution", parent=1, offset=0, count=5)
-            page.send({"kind": "distribution-cancel", "id": dropped})
-            gate.open()
-            page.answer(kept)
-            page.settle()
-        assert dropped not in page.replies
 
 
 def test_every_request_has_one_answer_with_its_id(page: FakePage) -> None:

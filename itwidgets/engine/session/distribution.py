@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +18,9 @@ from itwidgets.tree import Vocabulary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_ID = re.compile("#?([0-9]{1,9})")
 
 
 class Alternative(NamedTuple):
@@ -143,13 +147,29 @@ class Distribution:
         return self._alternatives(self.order[:k])
 
     def search(self, query: str) -> list[Alternative]:
-        """All tokens whose text contains ``query``, best first; upper and lower case alike."""
+        """All tokens whose text contains ``query``, best first; upper and lower case alike.
+
+        Before them stands the token that ``query`` is the id of, as a number or as in ``"#1234"``.
+
+        Examples
+        --------
+        >>> [one.token_id for one in session.distribution(0).search("#7042")]
+        [7042]
+        """
         return self._alternatives(self.found(query))
 
     def found(self, query: str) -> npt.NDArray[np.int64]:
-        """Ids of the tokens that :meth:`search` finds, best first."""
+        """Ids of the tokens that :meth:`search` finds, in its order."""
         ids = np.array(self.vocabulary.search(query), dtype=np.int64)
-        return ids[np.argsort(-self.log_probs[ids], kind="stable")]
+        ids = ids[np.argsort(-self.log_probs[ids], kind="stable")]
+        named = self.named(query)
+        return ids if named is None else np.concatenate([[named], ids[ids != named]])
+
+    def named(self, query: str) -> int | None:
+        """Return the token id that a query is, if it is one of the vocabulary."""
+        number = _ID.fullmatch(query.strip())
+        token_id = int(number[1]) if number else len(self)
+        return token_id if token_id < len(self) else None
 
     def _alternatives(self, token_ids: npt.NDArray[np.integer]) -> list[Alternative]:
         return [

@@ -95,6 +95,10 @@ class GrowingTree(TreeView):
         """The job that is growing the session now."""
         return next((job for job in reversed(self._jobs) if not job.done), None)
 
+    def holds_distribution(self, row: int) -> bool:
+        """Whether the distribution after a row can be read without running the model's layers."""
+        return self._branching.writer.holds(self.tree[row].row)
+
     def stop(self) -> None:
         """Stop what grows the session, at the next token; what was made stays."""
         jobs: list[Job[Any]] = [*self._jobs, *self._rollouts]

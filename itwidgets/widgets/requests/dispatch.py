@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 from itwidgets.widgets.protocol import Request
 from itwidgets.widgets.requests.distributions import Distributions
 from itwidgets.widgets.requests.reply import Replies
+from itwidgets.widgets.requests.stages import StagesOfPlaces
+from itwidgets.widgets.requests.tokenizing import Tokenizing
 from itwidgets.widgets.settings import checked
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ class Requests:
             "settings": lambda request: viewer.update_settings(request["settings"]),
             "dismiss": lambda request: viewer.dismiss(request["notice"]),
         }
+        distributions = Distributions(viewer, self._replies)
         # These answer by themselves, with what was asked for.
         self._questions: dict[str, Callable[[Request], object]] = {
-            "distribution": Distributions(viewer, self._replies).handle,
+            "distribution": distributions.handle,
+            "stages": StagesOfPlaces(viewer, distributions).handle,
+            "tokenize": Tokenizing(viewer, self._replies, distributions).handle,
             "snapshot": lambda request: self._replies.answer(request, viewer.snapshot),
         }
 

@@ -1,10 +1,12 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
+import { type Alternative, WINDOW } from "../windows";
 import { AlternativeList } from "./alternative_list";
+import { Figures } from "./figures";
 import { ForceForm } from "./force";
 import { overruleRefusal } from "./refusals";
-import { type Alternative, useAlternatives } from "./use_alternatives";
+import { type Alternatives, useAlternatives } from "./use_alternatives";
 
 interface AlternativesProps {
   prefix: string;
@@ -13,16 +15,22 @@ interface AlternativesProps {
   parent: number | null;
 }
 
+/** What a person has picked: a row of the list, and the token that stood there. */
+interface Pick {
+  index: number;
+  item: Alternative | undefined;
+}
+
 /** The distribution in one place: its figures, its tokens by rank, a search in all of them. */
 export function AlternativesPanel({ prefix, place, row, parent }: AlternativesProps) {
   const viewer = useViewer();
-  const { table } = viewer.store;
-  const alternatives = useAlternatives(place, parent);
-  const { items, search, setSearch, entropy, readOnly, held } = alternatives;
-  const [picked, setPicked] = useState<Alternative | null>(null);
+  const alternatives = useAlternatives(place, row, parent);
+  const { item, search, setSearch, entropy, varentropy, readOnly, held, key } = alternatives;
+  const [pick, setPick] = useState<Pick | null>(null);
   const [text, setText] = useState("");
-  const searchField = useRef<HTMLInputElement>(null);
-  const chosen = row === null ? null : chosenIn(table, row);
+  const at = pick === null ? null : placeOf(pick, item);
+  const picked = pick === null ? null : (pick.item ?? item(pick.index) ?? null);
+  useEffect(() => setPick(null), [key]);
 
   async function force(choice: Alternative | string): Promise<void> {
     if (overruleRefusal(viewer.store, place) !== null) return;
@@ -31,19 +39,20 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
       typeof choice === "string" ? { text: choice } : { token_id: choice.id },
     );
     if (!taken) return;
-    setPicked(null);
+    setPick(null);
     setText("");
   }
 
   const form = (
     <ForceForm
       place={place}
+      parent={parent}
       canRegenerate={row !== null}
       picked={picked}
       text={text}
       onText={(typed) => {
         setText(typed);
-        setPicked(null);
+        setPick(null);
       }}
       onForce={() => void (text !== "" ? force(text) : picked !== null && force(picked))}
     />
@@ -59,32 +68,40 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
   }
   return (
     <>
-      <Figures chosen={chosen} entropy={entropy} />
+      <Figures row={row} entropy={entropy} varentropy={varentropy} />
       <input
-        ref={searchField}
         type="search"
         class="itw-input itw-search"
         aria-label="Search vocabulary"
-        placeholder="Search vocabulary"
+        placeholder="Search vocabulary: a text, or #id"
         value={search}
         onInput={(event) => setSearch(event.currentTarget.value)}
       />
       <AlternativeList
         prefix={prefix}
-        items={items}
-        chosen={chosen}
-        ranked={search === ""}
-        picked={picked}
-        onPick={(item) => {
-          setPicked(item);
+        alternatives={alternatives}
+        at={at}
+        onPick={(index) => {
+          setPick({ index, item: item(index) });
           setText("");
         }}
         onForce={(item) => void force(item)}
-        after={<Rest {...alternatives} />}
       />
+      <Rest alternatives={alternatives} />
       {form}
     </>
   );
+}
+
+/** Where the token that was picked stands: of tokens that tie, what comes later may change the order. */
+function placeOf({ index, item: picked }: Pick, item: Alternatives["item"]): number {
+  if (picked === undefined) return index;
+  for (let away = 0; away < WINDOW; away++) {
+    for (const near of [index - away, index + away]) {
+      if (item(near)?.id === picked.id) return near;
+    }
+  }
+  return index;
 }
 
 /** Why there is nothing to list, or null. */
@@ -95,70 +112,41 @@ function missingOf(noContext: boolean, noModel: boolean): string | null {
   return noModel ? "The alternatives here need the model, and there is none." : null;
 }
 
-function chosenIn(table: ReturnType<typeof useViewer>["store"]["table"], row: number) {
-  const bits = table.value("surprisal", row);
-  if (Number.isNaN(bits)) return null;
-  return { rank: table.value("rank", row), id: table.value("token_id", row), p: 2 ** -bits, bits };
-}
-
-function Figures({ chosen, entropy }: { chosen: Alternative | null; entropy: number }) {
-  const vocabulary = useStore((store) => store.state.model.vocabulary_size);
-  return (
-    <div class="itw-figures">
-      {chosen !== null && (
-        <>
-          <Figure value={format.bits(chosen.bits)} unit="surprisal, bits" />
-          <Figure value={format.count(chosen.rank)} unit={`rank of ${format.count(vocabulary)}`} />
-        </>
-      )}
-      <Figure value={format.bits(entropy)} unit="entropy, bits" />
-      <Figure value={format.figure(2 ** entropy)} unit="effective choices" />
-    </div>
-  );
-}
-
-function Figure({ value, unit }: { value: string; unit: string }) {
-  return (
-    <div>
-      <b>{value}</b> <span>{unit}</span>
-    </div>
-  );
-}
-
-/** What is not listed, and the way to it. */
-function Rest(props: ReturnType<typeof useAlternatives>) {
-  const { asking, answered, more } = props;
-  const failed = asking === "failed";
+/** What there is to say of the list as a whole, and why a part of it is not there. */
+function Rest({ alternatives }: { alternatives: Alternatives }) {
+  const { failed, retry } = alternatives;
   const wait = useStore(({ busy, unanswered }) => {
-    if (failed) return "reading more from the model failed";
+    if (failed) return "reading from the model failed";
     if (unanswered) return "the kernel does not answer";
     return busy ? "waiting for the kernel" : "asking the kernel …";
   });
   return (
     <div class="itw-rest">
-      <span role="status">{restOf(props, wait)}</span>
-      {more !== null && (failed || (answered && asking === "no")) && (
-        <button type="button" class="itw-link" onClick={more}>
-          {failed ? "Try again" : "Show more"}
+      <span role="status">{restOf(alternatives, wait)}</span>
+      {failed && (
+        <button type="button" class="itw-link" onClick={retry}>
+          Try again
         </button>
       )}
     </div>
   );
 }
 
-function restOf(props: ReturnType<typeof useAlternatives>, wait: string): string {
-  const { items, search, total, next, held, asking, readOnly, answered } = props;
+function restOf(alternatives: Alternatives, wait: string): string {
+  const { search, total, held, item, order, lacking, readOnly, answered } = alternatives;
   if (search === "") {
-    if (asking !== "no" || !answered) return wait;
-    if (next >= total) return "";
-    const mass = format.percent(1 - items.reduce((sum, { p }) => sum + p, 0));
-    const [from, to] = [format.count(next + 1), format.count(total)];
-    return `ranks ${from} – ${to} hold ${mass} of the mass`;
+    const last = Math.min(held > 0 ? held : WINDOW, total);
+    const end = item(last - 1);
+    if (lacking || (end === undefined && !answered)) return wait;
+    if (end === undefined) return `${format.count(total)} tokens`;
+    const mass = format.percent(end.mass);
+    if (readOnly) return `only the ${held} most probable are held here: ${mass} of the mass`;
+    return `${format.count(total)} tokens; the first ${last} hold ${mass} of ${order}`;
   }
-  const matches = format.plural(items.length, "match", "matches");
-  if (readOnly) return `${matches}; only the ${held} most probable are held in the file`;
-  if (!answered) return items.length === 0 ? wait : `${matches} among the most probable; ${wait}`;
-  if (asking !== "no") return wait;
+  const matches = format.plural(total, "match", "matches");
+  if (readOnly) return `${matches}; only the ${held} most probable are held here`;
+  if (!answered) return total === 0 ? wait : `${matches} among the most probable; ${wait}`;
+  if (lacking) return wait;
   if (total === 0) return "no token contains this";
   return total === 1 ? "1 token matches" : `${format.count(total)} tokens match`;
 }

@@ -1,13 +1,15 @@
 import type { ComponentChildren, TargetedKeyboardEvent } from "preact";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
+import type { Alternative } from "../windows";
 import { Button } from "./button";
+import { Pieces, useTokenization } from "./pieces";
 import { overruleRefusal } from "./refusals";
 import { TokenLabel } from "./token_label";
-import type { Alternative } from "./use_alternatives";
 
 interface ForceProps {
   place: number;
+  parent: number | null;
   canRegenerate: boolean;
   picked: Alternative | null;
   text: string;
@@ -16,10 +18,12 @@ interface ForceProps {
 }
 
 /** Overrule: force what is picked or typed, or let the model try again. */
-export function ForceForm({ place, canRegenerate, picked, text, onText, onForce }: ForceProps) {
+export function ForceForm(props: ForceProps) {
+  const { place, parent, canRegenerate, picked, text, onText, onForce } = props;
   const viewer = useViewer();
   const refused = useStore((store) => overruleRefusal(store, place));
   const greedy = useStore((store) => store.state.settings.temperature === 0);
+  const tokenization = useTokenization(parent, text);
   const nothing = picked === null && text === "";
   const why = refused ?? (nothing ? "Choose an alternative or type a text first." : null);
 
@@ -58,7 +62,8 @@ export function ForceForm({ place, canRegenerate, picked, text, onText, onForce 
           Force
         </Button>
       </div>
-      <p class="itw-hint">{words}</p>
+      {tokenization !== null && <Pieces tokenization={tokenization} />}
+      {(tokenization === null || refused !== null) && <p class="itw-hint">{words}</p>}
       {canRegenerate && (
         <Button
           refused={refused}

@@ -4,6 +4,7 @@ import { sameFields, useStore, useViewer } from "../hooks";
 import { ORIGINS } from "../protocol";
 import { textOf } from "../text";
 import { AlternativesPanel } from "./alternatives";
+import { Stages } from "./stages";
 import { TokenLabel } from "./token_label";
 
 const CONTEXT_TOKENS = 6;
@@ -53,6 +54,7 @@ export function Panel({ prefix, onLeave }: PanelProps) {
         row={row}
         parent={parent}
       />
+      <Stages row={row} />
     </section>
   );
 }

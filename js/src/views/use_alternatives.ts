@@ -1,99 +1,130 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
 import { bitsOf } from "../format";
 import { useStore, useViewer } from "../hooks";
-import type { Alternatives } from "../protocol";
+import { type DistributionName, ORIGINS } from "../protocol";
 import type { Store } from "../store";
 import { nameOf } from "../text";
-import type { Page } from "../viewer";
+import { type Alternative, Windows } from "../windows";
 
-const PAGE = 50;
 const TYPING_PAUSE_MS = 150;
+const SCROLLING_PAUSE_MS = 60;
 
-/** A token that might have stood in a place. */
-export interface Alternative {
-  rank: number;
-  id: number;
-  p: number;
-  bits: number;
-}
-
-/** What the kernel was asked for, and told. */
-interface Loaded {
+/** The tokens that might stand in a place, as many as the vocabulary has. */
+export interface Alternatives {
+  /** Changes when the list is another one, and begins at its top. */
+  key: string;
   search: string;
-  /** How many of all come before the first item. */
-  offset: number;
-  items: Alternative[];
+  setSearch: (search: string) => void;
+  /** The distributions of the place, and the one that the tokens are ordered by. */
+  names: readonly DistributionName[];
+  order: DistributionName;
+  setOrder: (order: DistributionName) => void;
   total: number;
+  /** Undefined while it is not known. */
+  item: (index: number) => Alternative | undefined;
+  /** The token that stands in the place, and where in the list; null where it is in none. */
+  chosen: Alternative | null;
+  chosenAt: number | null;
+  /** Have rows read that are in sight; a function that gives that up again before it has begun. */
+  show: (first: number, last: number) => () => void;
+  waiting: boolean;
+  /** Whether the kernel is asked for something in sight that the table does not hold. */
+  lacking: boolean;
+  failed: boolean;
+  retry: () => void;
+  /** Whether the kernel has said how many there are. */
+  answered: boolean;
+  readOnly: boolean;
+  /** How many the table holds. */
+  held: number;
+  /** Of `p`, in bits and bits². */
   entropy: number;
+  varentropy: number;
 }
 
-/** The alternatives of one place: those that the table holds, and those that the kernel was asked for. */
-export function useAlternatives(place: number, parent: number | null) {
+/** What the table holds of a place at once, and the rest when it is asked for and comes. */
+export function useAlternatives(
+  place: number,
+  row: number | null,
+  parent: number | null,
+): Alternatives {
   const viewer = useViewer();
   const { store } = viewer;
-  const row = useStore((store) => rowWithTop(store, place, parent));
+  const { table } = store;
+  const holder = useStore((store) => rowWithTop(store, place, parent));
   const readOnly = useStore((store) => store.readOnly !== null);
   const [search, setSearch] = useState("");
-  const [loaded, setLoaded] = useState<Loaded | null>(null);
-  const [asking, setAsking] = useState<"no" | "waiting" | "failed">("no");
-  const current = useRef<AbortController | null>(null);
+  const [wish, setOrder] = useState<DistributionName>("p");
+  const [, redraw] = useReducer((drawn: number) => drawn + 1, 0);
 
-  const stored = row === null ? [] : storedTop(store, row);
-  const told = loaded?.search === search ? loaded : null;
+  const guessed = readOnly ? [] : namesOf(store, row);
+  const order = guessed.includes(wish) ? wish : "p";
+  const windows = useMemo(() => {
+    const subject = { parent: parent ?? -1, search, order };
+    return new Windows(viewer, subject, () => redraw(undefined));
+  }, [viewer, parent, search, order]);
+  useEffect(() => () => windows.cancel(), [windows, readOnly]);
+  windows.row = row;
+
+  const stored = useMemo(() => (holder === null ? [] : storedTop(store, holder)), [holder]);
   const found = search === "" ? stored : stored.filter(({ id }) => matches(store, id, search));
-  const items = told === null ? found : search === "" ? joined(stored, told) : told.items;
-  // Equal tokens share a rank, so what comes next is counted.
-  const next = Math.max(search === "" ? stored.length : 0, told === null ? 0 : endOf(told));
-  const total = told?.total ?? store.state.model.vocabulary_size;
+  const { facts, total: told } = windows;
+  const byTable = order === "p" && (search === "" || told === null);
+  const chosen = row === null ? null : chosenIn(store, row, stored);
+  const chosenAt = chosen === null ? null : placeOf(chosen);
+  const vocabulary = store.state.model.vocabulary_size;
 
-  function cancel(): void {
-    current.current?.abort();
-    current.current = null;
-    setAsking("no");
+  function placeOf(chosen: Alternative): number | null {
+    if (facts !== null) return facts.chosen;
+    const at = byTable ? found.findIndex(({ id }) => id === chosen.id) : -1;
+    if (at >= 0) return at;
+    if (search !== "" || order !== "p") return null;
+    // Tokens that tie share a rank: it is at least so far down.
+    return readOnly ? found.length : Math.max(found.length, chosen.rank - 1);
   }
 
-  function load(offset: number): void {
-    if (parent === null || readOnly) return;
-    cancel();
-    const controller = new AbortController();
-    current.current = controller;
-    setAsking("waiting");
-    const query = { parent, offset, count: PAGE, ...(search === "" ? {} : { search }) };
-    void viewer.distribution(query, controller.signal).then((page) => {
-      if (controller.signal.aborted) return;
-      setAsking(page === null ? "failed" : "no");
-      if (page !== null) setLoaded((before) => extended(before, search, offset, page));
-    });
+  function item(index: number): Alternative | undefined {
+    const there = windows.at(index) ?? (byTable ? found[index] : undefined);
+    return chosen !== null && index === chosenAt && there?.id !== chosen.id ? chosen : there;
   }
 
-  // What the table does not hold is asked for at once, what is searched for when typing pauses.
-  const nothingStored = stored.length === 0;
-  useEffect(() => {
-    cancel();
-    if (search === "" && !nothingStored) return;
-    const timer = setTimeout(() => load(0), search === "" ? 0 : TYPING_PAUSE_MS);
-    return () => {
-      clearTimeout(timer);
-      current.current?.abort();
-    };
-  }, [search, nothingStored, readOnly]);
-  useEffect(() => () => current.current?.abort(), []);
+  function show(first: number, last: number): () => void {
+    if (parent === null || readOnly) return () => {};
+    const covered = search === "" && order === "p" ? stored.length : 0;
+    const needed = last > covered || search !== "";
+    // What stands in the table is complete unless a program drew the token.
+    const from = guessed.length > 1 ? first : Math.max(first, covered);
+    // How many a search finds is not known before it is answered.
+    if (from >= last && search === "") return () => {};
+    const pause = search !== "" && told === null ? TYPING_PAUSE_MS : SCROLLING_PAUSE_MS;
+    const atOnce = search === "" && told === null;
+    const timer = setTimeout(() => windows.want(from, last, needed), atOnce ? 0 : pause);
+    return () => clearTimeout(timer);
+  }
 
+  const listed = found.length + (chosenAt === found.length ? 1 : 0);
   return {
-    items,
+    key: `${search}/${order}`,
     search,
     setSearch,
-    asking,
+    names: facts?.distributions ?? (guessed.length > 0 ? guessed : ["p"]),
+    order,
+    setOrder,
+    total: readOnly ? listed : (told ?? (search === "" ? vocabulary : found.length)),
+    item,
+    chosen,
+    chosenAt,
+    show,
+    waiting: windows.waiting,
+    lacking: windows.failed || windows.lacking,
+    failed: windows.failed,
+    retry: () => windows.retry(),
+    answered: told !== null,
     readOnly,
-    /** How many the table holds. */
     held: stored.length,
-    /** How many of all are listed, from the first on. */
-    next,
-    /** How many there are altogether; for a search that is known when the kernel has answered. */
-    total,
-    answered: search === "" ? items.length > 0 : told !== null,
-    entropy: row === null ? (loaded?.entropy ?? Number.NaN) : store.table.value("entropy", row),
-    more: readOnly || next >= total ? null : () => load(next),
+    entropy: holder === null ? (facts?.entropy ?? Number.NaN) : table.value("entropy", holder),
+    varentropy:
+      holder === null ? (facts?.varentropy ?? Number.NaN) : table.value("varentropy", holder),
   };
 }
 
@@ -107,49 +138,54 @@ function rowWithTop(store: Store, place: number, parent: number | null): number 
   return null;
 }
 
+/** The distributions of a token's place, as its own probabilities tell them apart. */
+function namesOf({ table }: Store, row: number | null): DistributionName[] {
+  if (row === null || ORIGINS[table.value("origin", row)] !== "sampled") return ["p"];
+  const [p, q, s] = (["surprisal", "surprisal_q", "surprisal_s"] as const).map((name) =>
+    table.value(name, row),
+  );
+  return ["p", ...(q === p ? [] : (["q"] as const)), ...(s === q ? [] : (["s"] as const))];
+}
+
 function storedTop({ table }: Store, row: number): Alternative[] {
   const logProbs = table.values("top_log_probs", row);
   const items: Alternative[] = [];
-  let rank = 1;
+  let [rank, mass] = [1, 0];
   for (const [index, id] of table.values("top_ids", row).entries()) {
     if (id < 0) break;
+    const logProb = logProbs[index] ?? Number.NaN;
     // Tokens that tie share the better rank.
-    if (logProbs[index] !== logProbs[index - 1]) rank = index + 1;
-    items.push(alternative(rank, id, logProbs[index] ?? Number.NaN));
+    if (logProb !== logProbs[index - 1]) rank = index + 1;
+    const p = Math.exp(logProb);
+    mass += p;
+    items.push({ rank, id, p, bits: bitsOf(logProb), mass });
   }
   return items;
 }
 
-/** What the table holds, and of what the kernel told only what comes after that. */
-function joined(stored: readonly Alternative[], told: Loaded): Alternative[] {
-  const ids = new Set(stored.map(({ id }) => id));
-  const rest = told.items.slice(Math.max(0, stored.length - told.offset));
-  // Computed at different times, two that are almost alike may stand in another order.
-  return [...stored, ...rest.filter(({ id }) => !ids.has(id))];
-}
-
-function endOf({ offset, items }: Loaded): number {
-  return offset + items.length;
-}
-
-function extended(before: Loaded | null, search: string, offset: number, page: Page): Loaded {
-  const { total, entropy } = page;
-  const goesOn = before?.search === search && endOf(before) === offset;
-  const items = goesOn ? [...before.items, ...listed(page)] : listed(page);
-  return { search, offset: goesOn ? before.offset : offset, items, total, entropy };
-}
-
-function listed({ ranks, ids, log_probs }: Alternatives): Alternative[] {
-  return Array.from(ids, (id, index) =>
-    alternative(ranks[index] ?? 0, id, log_probs[index] ?? Number.NaN),
-  );
-}
-
-function alternative(rank: number, id: number, logProb: number): Alternative {
-  return { rank, id, p: Math.exp(logProb), bits: bitsOf(logProb) };
+/** What the table says of the token that stands in a place; null where it has no probability. */
+function chosenIn(
+  { table }: Store,
+  row: number,
+  stored: readonly Alternative[],
+): Alternative | null {
+  const bits = table.value("surprisal", row);
+  if (Number.isNaN(bits)) return null;
+  const id = table.value("token_id", row);
+  const rank = table.value("rank", row);
+  const { mass } = stored.find((other) => other.id === id) ?? { mass: Number.NaN };
+  const q = 2 ** -table.value("surprisal_q", row);
+  const s = 2 ** -table.value("surprisal_s", row);
+  return { rank, id, p: 2 ** -bits, bits, mass, q, s };
 }
 
 function matches({ table }: Store, id: number, search: string): boolean {
+  if (isId(search, id)) return true;
   const bytes = table.tokens.get(id);
   return bytes !== undefined && nameOf(bytes).toLowerCase().includes(search.toLowerCase());
+}
+
+/** Whether a search names a token by its id. */
+export function isId(search: string, id: number): boolean {
+  return /^#?\d+$/.test(search.trim()) && Number(search.trim().replace("#", "")) === id;
 }

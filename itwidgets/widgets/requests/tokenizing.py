@@ -1,0 +1,89 @@
+"""How a typed text would be forced: its tokens, and what they cost as far as that is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from itwidgets.tree import TokenTree, Vocabulary
+from itwidgets.tree.vocabulary import spell
+from itwidgets.widgets.page import Message
+from itwidgets.widgets.protocol import Request, encode_tokens
+
+if TYPE_CHECKING:
+    from itwidgets.engine import Distribution
+    from itwidgets.widgets.requests.distributions import Distributions
+    from itwidgets.widgets.requests.reply import Replies
+    from itwidgets.widgets.stream import TokenStream
+
+_CONTEXT_TOKENS = 64
+"""So far back a tokenizer may look for what a text joins with."""
+
+
+class Tokenizing:
+    """Shows the pages of a viewer what a text is before it is forced. Nothing passes through the model."""
+
+    def __init__(self, viewer: TokenStream, replies: Replies, distributions: Distributions) -> None:
+        self._viewer = viewer
+        self._replies = replies
+        self._distributions = distributions
+
+    def handle(self, request: Request) -> None:
+        """Answer a request of the kind ``tokenize``."""
+        session, parent = self._viewer.session, request["parent"]
+        if parent < 0:
+            raise ValueError("the first token of a text has none before it to go on from: edit the prompt")
+        vocabulary = session.engine.vocabulary
+        before = session.tree.token_ids(session.tree[parent].row)
+        token_ids = vocabulary.encode(request["text"])
+        known, last = _known(session.tree, parent, token_ids)
+        following = token_ids[len(known) : len(known) + 1]
+
+        def message(distribution: Distribution | None) -> Message:
+            new = [] if distribution is None else [distribution.surprisal(i) for i in following]
+            surprisals = [*known, *new]
+            unknown = [None] * (len(token_ids) - len(surprisals))
+            joined = _joined(vocabulary, before[-_CONTEXT_TOKENS:], request["text"], token_ids)
+            fields = {
+                "token_ids": token_ids,
+                # JSON knows no infinity, and what the model rules out has no price.
+                "surprisals": [*(bits if math.isfinite(bits) else None for bits in surprisals), *unknown],
+                "joined": joined,
+            }
+            return fields, encode_tokens(sorted({*token_ids, *joined}), vocabulary)
+
+        held = self._distributions.held(last)
+        if held is None and following and session.holds_distribution(last):
+            self._replies.answer_when_done(request, session.read_distribution(last), message)
+        else:
+            self._replies.answer(request, lambda: message(held))
+
+
+def _known(tree: TokenTree, parent: int, token_ids: Sequence[int]) -> tuple[list[float], int]:
+    """Surprisals of the tokens that stand after a row already, and the row of the last of them."""
+    surprisals, row = list[float](), parent
+    for token_id in token_ids:
+        children = (tree[child] for child in tree.children(row))
+        same = next((child for child in children if child.token_id == token_id), None)
+        if same is None:
+            break
+        surprisals.append(same.surprisal)
+        row = same.row
+    return surprisals, row
+
+
+def _joined(vocabulary: Vocabulary, before: Sequence[int], text: str, token_ids: Sequence[int]) -> list[int]:
+    """Tokens that end what was before and begin the text, had both been written in one; [] if none do."""
+    context = spell(map(vocabulary.token_bytes, before), strips_first_space=False)
+    apart = [*vocabulary.encode(context), *token_ids]
+    together = vocabulary.encode(context + text)
+    first = _shared(apart, together)
+    behind = min(_shared(apart[::-1], together[::-1]), len(together) - first)
+    return together[first : len(together) - behind]
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two sequences begin with alike."""
+    differs = (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differs, min(len(one), len(other)))

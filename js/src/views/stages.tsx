@@ -1,0 +1,165 @@
+import { Fragment } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import * as format from "../format";
+import { useStore, useViewer } from "../hooks";
+import { ORIGINS, type Stage } from "../protocol";
+import { TokenLabel } from "./token_label";
+
+/** What each operator did where a token was drawn: asked for when it is opened, and then for each token. */
+export function Stages({ row }: { row: number | null }) {
+  const [open, setOpen] = useState(false);
+  const drawn = useStore(
+    ({ table }) => row !== null && ORIGINS[table.value("origin", row)] === "sampled",
+  );
+  if (row === null || !drawn) return null;
+  return (
+    <div class="itw-stages">
+      <button
+        type="button"
+        class="itw-disclosure"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        Stages of the program
+      </button>
+      {open && <StagesOf key={row} row={row} />}
+    </div>
+  );
+}
+
+function StagesOf({ row }: { row: number }) {
+  const viewer = useViewer();
+  const readOnly = useStore((store) => store.readOnly);
+  const [stages, setStages] = useState<Stage[] | "asked" | "failed">("asked");
+  const [attempt, setAttempt] = useState(0);
+  const wait = useStore(({ busy, unanswered }) => {
+    if (unanswered) return "The kernel does not answer.";
+    return busy ? "Waiting for the kernel …" : "Asking the kernel …";
+  });
+  useEffect(() => {
+    if (readOnly !== null) return;
+    const request = new AbortController();
+    setStages("asked");
+    void viewer.stages(row, request.signal).then((answer) => {
+      if (!request.signal.aborted) setStages(answer ?? "failed");
+    });
+    return () => request.abort();
+  }, [row, readOnly, attempt]);
+
+  if (readOnly !== null) {
+    return <p class="itw-hint">What each stage did needs the model. {readOnly}</p>;
+  }
+  if (stages === "asked") {
+    return (
+      <p class="itw-hint" role="status">
+        {wait}
+      </p>
+    );
+  }
+  if (stages === "failed") {
+    return (
+      <p class="itw-hint">
+        Reading from the model failed.{" "}
+        <button type="button" class="itw-link" onClick={() => setAttempt(attempt + 1)}>
+          Try again
+        </button>
+      </p>
+    );
+  }
+  if (stages.length === 0) {
+    return <p class="itw-hint">No operator stood between the model and this token: s = q = p.</p>;
+  }
+  return <StageTable stages={stages} />;
+}
+
+function StageTable({ stages }: { stages: readonly Stage[] }) {
+  const [opened, setOpened] = useState<number | null>(null);
+  return (
+    <table class="itw-stage-table">
+      <thead>
+        <tr>
+          <th scope="col">operator</th>
+          <th scope="col" title="q, after the interventions, or s, that the token is drawn from">
+            makes
+          </th>
+          <th scope="col" title="KL(after‖before), in bits">
+            KL, bits
+          </th>
+          <th scope="col" title="Entropy after less entropy before, in bits">
+            ΔH, bits
+          </th>
+          <th scope="col" title="Total variation: how much probability went elsewhere">
+            moved
+          </th>
+          <th scope="col" title="Tokens that may still come">
+            left
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {stages.map((stage, index) => (
+          <Fragment key={index}>
+            <StageRow
+              stage={stage}
+              open={opened === index}
+              onToggle={() => setOpened(opened === index ? null : index)}
+            />
+            {opened === index && <Moved stage={stage} />}
+          </Fragment>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+interface StageRowProps {
+  stage: Stage;
+  open: boolean;
+  onToggle: () => void;
+}
+
+function StageRow({ stage, open, onToggle }: StageRowProps) {
+  const change = stage.entropy_change_bits;
+  return (
+    <tr>
+      <th scope="row">
+        <button type="button" class="itw-disclosure" aria-expanded={open} onClick={onToggle}>
+          {stage.operator}
+        </button>
+      </th>
+      <td>{stage.makes}</td>
+      <td>{format.bits(stage.kl_bits ?? Number.POSITIVE_INFINITY)}</td>
+      <td>
+        {change > 0 ? "+" : ""}
+        {format.bits(change)}
+      </td>
+      <td>{format.percent(stage.mass_moved)}</td>
+      <td>{format.count(stage.support_size)}</td>
+    </tr>
+  );
+}
+
+/** The tokens whose probability a stage changed most. */
+function Moved({ stage }: { stage: Stage }) {
+  const { tokens } = useViewer().store.table;
+  return (
+    <tr>
+      <td colSpan={6} class="itw-moved">
+        {stage.moved.length === 0 ? (
+          "It changed nothing here."
+        ) : (
+          <ul aria-label={`Tokens that ${stage.operator} moved most`}>
+            {stage.moved.map(([id, before, after]) => (
+              <li key={id}>
+                <TokenLabel bytes={tokens.get(id)} />{" "}
+                <span class="itw-number">
+                  {format.probability(before)} → {format.probability(after)}
+                </span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </td>
+    </tr>
+  );
+}
