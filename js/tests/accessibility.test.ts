@@ -61,9 +61,26 @@ const STATES: Record<string, (el: HTMLElement, kernel: FakeKernel) => Promise<vo
   },
   "alternatives that failed": async (el, kernel) => {
     kernel.answers = false;
-    el.querySelector<HTMLElement>(".itw-rest .itw-link")?.click();
+    el.querySelector<HTMLElement>(".itw-next")?.click();
+    await expect.poll(() => kernel.model.last("distribution")).toMatchObject({ parent: 9 });
     kernel.fail(kernel.model.last("distribution") as never, "The model is out of memory.");
     await frame();
+  },
+  "alternatives that are being read": async (el, kernel) => {
+    kernel.answers = false;
+    el.querySelector(".itw-alternatives")?.scrollTo(0, 5000);
+    await expect.poll(() => el.textContent).toContain("is being read");
+  },
+  "stages open": async (el) => {
+    el.querySelector<HTMLElement>(".itw-stages button")?.click();
+    await expect.poll(() => el.querySelector(".itw-stage-table button")).not.toBeNull();
+    el.querySelector<HTMLElement>(".itw-stage-table button")?.click();
+  },
+  "a text typed": async (el) => {
+    const field = el.querySelector<HTMLInputElement>(".itw-force-text");
+    if (field !== null) field.value = " sat ran";
+    field?.dispatchEvent(new Event("input", { bubbles: true }));
+    await expect.poll(() => el.querySelector(".itw-pieces")).not.toBeNull();
   },
   "the next token": (el) => el.querySelector<HTMLElement>(".itw-next")?.click(),
 };
