@@ -1,6 +1,7 @@
 """The viewer as a Jupyter widget, its wire, and figures beside it."""
 
 from itwidgets.widgets.figures import (
+    CurrentBranch,
     SelectedDistribution,
     branches_figure,
     comparison_figure,
@@ -12,6 +13,7 @@ from itwidgets.widgets.figures import (
 from itwidgets.widgets.stream import TokenStream
 
 __all__ = [
+    "CurrentBranch",
     "SelectedDistribution",
     "TokenStream",
     "branches_figure",

@@ -18,6 +18,7 @@ from itwidgets.interventions import Ban, Temperature
 from itwidgets.tree import Node
 from itwidgets.widgets import SelectedDistribution
 from tests.models import PROMPT
+from tests.widgets.following import wait_for
 from tests.widgets.page import TIMEOUT_S, FakePage
 
 
@@ -36,19 +37,6 @@ class Heard:
     def wait_for(self, *nodes: Node | None) -> None:
         with self._news:
             assert self._news.wait_for(lambda: self.nodes == list(nodes), TIMEOUT_S), self.nodes
-
-
-def wait_for(beside: SelectedDistribution, text: str) -> None:
-    """Wait until the heading, which is written last, holds a text."""
-    heading, came = beside.children[0], threading.Event()
-
-    def look(*_: object) -> None:
-        if text in heading.value:
-            came.set()
-
-    heading.observe(look, "value")
-    look()
-    assert came.wait(TIMEOUT_S), heading.value
 
 
 def drawn(beside: SelectedDistribution) -> Any:

@@ -6,7 +6,6 @@ import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import ipywidgets
 import numpy as np
 
 from itwidgets.engine import Distribution, Job
@@ -14,7 +13,8 @@ from itwidgets.interventions import check_whole
 from itwidgets.interventions.parameters import check_choice
 from itwidgets.tree import Node
 from itwidgets.widgets.figures.distributions import best_of_all, comparison_figure, rank_figure
-from itwidgets.widgets.figures.drawing import close, shown
+from itwidgets.widgets.figures.drawing import shown
+from itwidgets.widgets.figures.following import Following
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ NO_CONTEXT = "The first token of a text has no context, so there is no distribut
 _AS = ("bars", "ranks")
 
 
-class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
+class SelectedDistribution(Following):
     """What the selected token of a viewer was drawn from: a figure, and a table of the same numbers.
 
     Show it beside the viewer, or in another cell. A token that a program drew has `p`, `q` and `s`.
@@ -52,37 +52,22 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, viewer: TokenStream, k: int = 15, show_as: str = "bars") -> None:
         check_whole("k", k, least=1)
         check_choice("show_as", show_as, _AS)
-        self._viewer, self._k, self._show_as = viewer, k, show_as
+        self._k, self._show_as = k, show_as
         self._job: Job[Distribution] | None = None
-        self._heading, self._table = ipywidgets.HTML(), ipywidgets.HTML()
-        self._figures = ipywidgets.Box()
-        super().__init__([self._heading, self._figures, self._table])
-        self._end = viewer.on_select(self._follow)
-        # On the same thread as all that follows.
-        viewer.link.reply(lambda: self._follow(viewer.selected))
+        super().__init__(viewer)
+        self._ends.append(viewer.on_select(self._follow))
+        self._later(lambda: self._follow(viewer.selected))
 
     def close(self) -> None:
         """Stop following, and remove it from the page."""
-        # ipywidgets also closes what was never made, because its arguments were refused.
-        if hasattr(self, "_end"):
-            self._end()
+        if hasattr(self, "_job"):
             self._forget()
-            self._clear()
-            boxes = self._heading, self._figures, self._table
-            styles = self._heading.style, self._table.style
-            for part in (*boxes, *styles, *(box.layout for box in boxes), self.layout):
-                part.close()
         super().close()
 
     def _forget(self) -> None:
         job, self._job = self._job, None
         if job is not None:
             job.cancel()
-
-    def _clear(self) -> None:
-        old, self._figures.children = self._figures.children, ()
-        for figure in old:
-            close(figure)
 
     def _follow(self, node: Node | None) -> None:
         self._forget()
@@ -95,31 +80,17 @@ class SelectedDistribution(ipywidgets.VBox):  # type: ignore[misc]
             self._say(str(error))
             return
         self._job = job
-        # Drawn where all else is written to the page, so that nothing overtakes anything.
-        job.on_done(lambda: self._viewer.link.reply(lambda: self._show(node, job)))
+        job.on_done(lambda: self._later(lambda: self._show(node, job)))
 
     def _show(self, node: Node, job: Job[Distribution]) -> None:
         if job is not self._job or job.cancelled:
             return
-        try:
-            self._draw(node, job.wait())
-        except Exception as error:  # noqa: BLE001 - it is shown where the figure would be
-            self._say(str(error))
-
-    def _draw(self, node: Node, p: Distribution) -> None:
+        p = job.wait()
         distributions = {"p": p} if node.program is None else {"p": p, "q": p.q, "s": p.s}
         bars = self._show_as == "bars"
-        figure = comparison_figure(distributions, self._k) if bars else rank_figure(distributions)
-        self._clear()
-        self._figures.children = (figure,)
-        self._table.value = self._rows(distributions).to_html(index=False, float_format="{:.4f}".format)
+        self._draw([comparison_figure(distributions, self._k) if bars else rank_figure(distributions)])
         token = f"<b>{html.escape(shown(node.text))}</b>"
-        self._heading.value = f"{token}, rank {node.rank}, {node.surprisal:.2f} bits"
-
-    def _say(self, sentence: str) -> None:
-        self._clear()
-        self._table.value = ""
-        self._heading.value = html.escape(sentence)
+        self._tell(f"{token}, rank {node.rank}, {node.surprisal:.2f} bits", self._rows(distributions))
 
     def _rows(self, distributions: Mapping[str, Distribution]) -> pd.DataFrame:
         import pandas as pd

@@ -100,9 +100,7 @@ def histogram_figure(frame: pd.DataFrame, column: str = "surprisal_bits", bins: 
     """
     import bqplot
 
-    check_whole("bins", bins, least=1)
-    (values,) = _columns_of(frame, [column]).values()
-    counts, edges = np.histogram(values[np.isfinite(values)], bins)
+    counts, edges = histogram(frame, column, bins)
     scales = {
         "x": bqplot.LinearScale(min=float(edges[0]), max=float(edges[-1])),
         "y": bqplot.LinearScale(min=0.0, max=ROOM * float(counts.max())),
@@ -115,6 +113,14 @@ def histogram_figure(frame: pd.DataFrame, column: str = "surprisal_bits", bins: 
         left_axis(scales["y"], "tokens", tick_format="d", tick_values=whole_ticks(0, counts.max())),
     ]
     return figure([bars], axes)
+
+
+def histogram(frame: pd.DataFrame, column: str, bins: int) -> tuple[Numbers, Numbers]:
+    """Return how many values of a column lie in each of some equal intervals, and the edges of those."""
+    check_whole("bins", bins, least=1)
+    (values,) = _columns_of(frame, [column]).values()
+    counts, edges = np.histogram(values[np.isfinite(values)], bins)
+    return counts, edges
 
 
 def branches_figure(comparison: Comparison, column: str = "surprisal_bits") -> bqplot.Figure:
