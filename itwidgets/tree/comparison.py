@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,32 @@ class Comparison:
     def alignments(self) -> list[list[Place]]:
         """How each branch stands beside the first one; the first of them beside itself."""
         return [aligned(self.token_ids[0], ids) for ids in self.token_ids]
+
+    @cached_property
+    def lines(self) -> list[tuple[int | None, ...]]:
+        """All branches side by side: for each line, where each of them is in its tokens, or None.
+
+        Every token of the first branch begins a line; what others have between two of them comes between.
+        """
+        length = len(self.paths[0])
+        beside: list[list[int | None]] = [[None] * len(self.paths) for _ in range(length)]
+        between: list[list[list[int]]] = [[[] for _ in self.paths] for _ in range(length + 1)]
+        for branch, places in enumerate(self.alignments):
+            following = 0
+            for first, other in places:
+                if first is None and other is not None:
+                    between[following][branch].append(other)
+                elif first is not None:
+                    beside[first][branch], following = other, first + 1
+        lines: list[tuple[int | None, ...]] = []
+        for i in range(length + 1):
+            lines += itertools.zip_longest(*between[i])
+            lines += [tuple(beside[i])] if i < length else []
+        return lines
+
+    def divergence(self, branch: int, line: tuple[int | None, ...]) -> float:
+        """``KL(p of the first || p of another branch)`` in bits in a line; NaN where it is not known."""
+        return self._divergence(branch, Place(line[0], line[branch]))
 
     @property
     def parts_at(self) -> int:

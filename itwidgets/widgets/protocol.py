@@ -30,6 +30,11 @@ VERSION = 1
 RequestKind = Literal[
     "generate",
     "force",
+    "siblings",
+    "rollout",
+    "adopt",
+    "compare",
+    "divergences",
     "stop",
     "switch",
     "undo",
@@ -44,6 +49,9 @@ RequestKind = Literal[
     "distribution-cancel",
     "stages-cancel",
     "tokenize-cancel",
+    "rollout-cancel",
+    "compare-cancel",
+    "divergences-cancel",
 ]
 
 DistributionName = Literal["p", "q", "s"]
@@ -64,7 +72,7 @@ class Job(TypedDict):
     """The job that is running: ``made`` of at most ``total`` tokens so far."""
 
     id: int
-    kind: Literal["prompt", "generate", "force"]
+    kind: Literal["prompt", "generate", "force", "siblings", "adopt"]
     made: int
     total: int
     stopping: bool
@@ -150,6 +158,11 @@ class Request(TypedDict):
     count: NotRequired[int]
     search: NotRequired[str]
     order: NotRequired[DistributionName]
+    n: NotRequired[int]
+    k: NotRequired[int]
+    rollout: NotRequired[int]
+    index: NotRequired[int]
+    tips: NotRequired[list[int]]
 
 
 class Table(Protocol):

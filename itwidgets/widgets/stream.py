@@ -143,6 +143,19 @@ class TokenStream(anywidget.AnyWidget):
         self._await_prompt()
         return self.start(parent=self.session.parent_of(position), forced=token_ids)
 
+    def siblings(self, position: int | Node, n: int = 4) -> Generation:
+        """Grow several continuations of a place as the settings say, each by the next seed; returns at once.
+
+        Parameters
+        ----------
+        position
+            As in :meth:`force`; what stands there stays.
+        n
+            How many.
+        """
+        self._await_prompt()
+        return self.start_siblings(self.session.parent_of(position), n, self._settings)
+
     def stop(self) -> None:
         """Stop what is running at the next token; what was made stays."""
         self.session.stop()
@@ -221,11 +234,21 @@ class TokenStream(anywidget.AnyWidget):
             raise ValueError(
                 "the model ended this text: select a token and force another, or edit the prompt"
             )
-        point = session.point
-        job = session.grow(parent, forced, plan, prompt=edited)
-        if parent is not None:
-            # The first token of a new branch takes the place of the one that was selected.
-            self._selection.follow(job, point)
+        if parent is None or (not forced and parent == self._selection.row()):
+            # What goes on from the selected token leaves it selected.
+            return self._watched(session.grow(parent, forced, plan, prompt=edited))
+        return self.follow(lambda: session.grow(parent, forced, plan))
+
+    def start_siblings(self, parent: int, n: int, settings: Settings) -> Generation:
+        """Grow several continuations after a row, each by the next seed."""
+        plan = plan_of(settings)
+        return self.follow(lambda: self.session.grow_siblings(parent, n, plan))
+
+    def follow(self, start: Callable[[], Generation]) -> Generation:
+        """Start a job that grows a branch; its first token takes the place of the one that is selected."""
+        point = self.session.point
+        job = start()
+        self._selection.follow(job, point)
         return self._watched(job)
 
     def select_row(self, row: int | None) -> None:

@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from itwidgets.engine.decoding.choice import Plan
 from itwidgets.engine.decoding.generation import Generation, step_at
 from itwidgets.engine.decoding.memory import Memory
-from itwidgets.engine.decoding.rollout import Continuation, Rollout
 from itwidgets.engine.scoring.score import ScoreOptions, score
 from itwidgets.engine.scoring.texts import Texts
 from itwidgets.engine.session.comparing import diverging
+from itwidgets.engine.session.counterfactuals import Counterfactuals, plan_of
 from itwidgets.engine.session.distribution import Distribution
-from itwidgets.engine.session.growing import GrowingTree, last_token
+from itwidgets.engine.session.growing import last_token
 from itwidgets.engine.session.replay import Replay, start_replay
 from itwidgets.engine.session.stages import looked_at
 from itwidgets.engine.worker import Job, Steps
-from itwidgets.interventions import GREEDY, Operator, Program, check_whole
-from itwidgets.tree import Branch, Comparison, Node, Recipe
+from itwidgets.interventions import Operator, Program
+from itwidgets.tree import Branch, Comparison, Node
 from itwidgets.tree.files import SavedSession, save_session
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(GrowingTree):
+class Session(Counterfactuals):
     """The token tree of one prompt, and what grows it.
 
     Made by :meth:`Engine.session <itwidgets.engine.Engine.session>` and :func:`itwidgets.open`.
@@ -87,7 +86,7 @@ class Session(GrowingTree):
         ' Paris' 0.37
         '.' 0.55
         """
-        return self.grow(None, [], _plan(program, seed, sampling, max_new_tokens))
+        return self.grow(None, [], plan_of(program, seed, sampling, max_new_tokens))
 
     def force(self, position: int | Node, tokens: int | str | Sequence[int]) -> Node:
         """Put other tokens at a place: a new branch, to which the head moves. The old one stays.
@@ -112,91 +111,6 @@ class Session(GrowingTree):
         """
         token_ids = self.engine.vocabulary.token_ids(tokens)
         return last_token(self.grow(self.parent_of(position), token_ids, None))
-
-    def rollout(
-        self,
-        position: int | Node,
-        k: int = 5,
-        max_new_tokens: int = 12,
-        *,
-        tokens: Sequence[int | str] | None = None,
-        program: Program | Operator | None = None,
-        seed: int = 0,
-        sampling: str = "gumbel",
-    ) -> Rollout:
-        """Run alternatives of one place together, from the prefix that they share. The tree stays as it is.
-
-        Parameters
-        ----------
-        position
-            Of a new token on the current branch, or its end, or a node of any branch.
-        k
-            How many of the most probable tokens to run.
-        max_new_tokens
-            Of each continuation, the alternative included.
-        tokens
-            The alternatives, by id or by text of one token, in place of the `k` best.
-        program, seed, sampling
-            As in :meth:`generate`, for what follows the alternatives; all share their noise.
-
-        Returns
-        -------
-        Rollout
-            One :class:`Continuation` an alternative; :meth:`adopt` makes any of them a branch.
-
-        Raises
-        ------
-        ContextFullError
-            When the continuations would go past the model's context.
-
-        Examples
-        --------
-        >>> session.rollout(0, k=2, max_new_tokens=2)
-        Rollout of 2 alternatives:
-          Continuation(' Paris.', rank=1, 0.92 bits)
-          Continuation(' the capital', rank=2, 4.38 bits)
-        """
-        return self.start_rollout(
-            position, k, max_new_tokens, tokens=tokens, program=program, seed=seed, sampling=sampling
-        ).wait()
-
-    def start_rollout(
-        self,
-        position: int | Node,
-        k: int = 5,
-        max_new_tokens: int = 12,
-        *,
-        tokens: Sequence[int | str] | None = None,
-        program: Program | Operator | None = None,
-        seed: int = 0,
-        sampling: str = "gumbel",
-    ) -> Job[Rollout]:
-        """Start :meth:`rollout` and return its job at once; what a stopped one has made is its result."""
-        check_whole("k", k, least=1)
-        if isinstance(tokens, str):
-            raise TypeError(f"tokens is {tokens!r}, but must be a list of token ids or texts of one token")
-        vocabulary = self.engine.vocabulary
-        alternatives = k if tokens is None else [vocabulary.token_id(token) for token in tokens]
-        if alternatives == []:
-            raise ValueError("tokens is empty, but a rollout needs at least one alternative")
-        return self.roll_out(
-            self.parent_of(position), alternatives, _plan(program, seed, sampling, max_new_tokens)
-        )
-
-    def adopt(self, continuation: Continuation) -> Node:
-        """Make a continuation of a rollout a branch, without the model; the head moves to its end.
-
-        Examples
-        --------
-        >>> node = session.adopt(session.rollout(0, k=3, max_new_tokens=2)[2])
-        >>> session.new_text, node.parent.origin.word
-        (' London.', 'forced')
-        """
-        if not isinstance(continuation, Continuation):
-            raise TypeError(f"cannot adopt {continuation!r}: give a continuation of a rollout")
-        if continuation.tree is not self.tree:
-            raise ValueError(f"{continuation!r} belongs to another session: give one of this session's own")
-        return last_token(self.add_branch(continuation))
 
     def distribution(self, position: int | Node, program: Program | Operator | None = None) -> Distribution:
         """`p` at a place, exact over the whole vocabulary, and what a program makes of it.
@@ -262,9 +176,13 @@ class Session(GrowingTree):
 
     def start_comparison(self, *branches: Node | Branch) -> Job[Comparison]:
         """Start :meth:`compare` and return its job at once."""
-        comparison, writer = self._beside(branches), self._branching.writer
+        return self.start_divergences(self._beside(branches))
+
+    def start_divergences(self, comparison: Comparison) -> Job[Comparison]:
+        """Start the job that fills in what a comparison lacks of its divergences; return it at once."""
+        writer = self._branching.writer
         # Here, since to align long texts takes long, and all sessions share the engine's thread.
-        pairs = comparison.pairs()
+        pairs = [pair for pair in comparison.pairs() if pair not in comparison.divergences]
         return self._submit(self.id, Job("comparison", lambda _: diverging(comparison, pairs, writer)))
 
     def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:
@@ -322,8 +240,3 @@ class Session(GrowingTree):
             return action()
 
         return self._submit(("read", self.id), Job(kind, body)).wait()
-
-
-def _plan(program: Program | Operator | None, seed: int, sampling: str, max_new_tokens: int) -> Plan:
-    chosen = GREEDY if program is None else Program() >> program
-    return Plan(Recipe(chosen, seed, sampling), max_new_tokens)

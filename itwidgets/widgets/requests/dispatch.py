@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from itwidgets.widgets.protocol import Request
+from itwidgets.widgets.requests.comparisons import Comparisons
 from itwidgets.widgets.requests.distributions import Distributions
 from itwidgets.widgets.requests.reply import Replies
+from itwidgets.widgets.requests.rollouts import Rollouts
 from itwidgets.widgets.requests.stages import StagesOfPlaces
 from itwidgets.widgets.requests.tokenizing import Tokenizing
 from itwidgets.widgets.settings import checked
@@ -27,10 +29,14 @@ class Requests:
     def __init__(self, viewer: TokenStream) -> None:
         self._viewer = viewer
         self._replies = Replies(viewer)
+        rollouts = Rollouts(viewer, self._replies)
+        comparisons = Comparisons(viewer, self._replies)
         # These are done at once, and their answer says no more than that.
         self._actions: dict[str, Callable[[Request], object]] = {
             "generate": self._generate,
             "force": self._force,
+            "siblings": self._siblings,
+            "adopt": rollouts.adopt,
             "stop": lambda _: viewer.stop(),
             "switch": lambda request: self._switch(request["row"]),
             "undo": lambda _: viewer.session.undo(),
@@ -45,6 +51,9 @@ class Requests:
             "distribution": distributions.handle,
             "stages": StagesOfPlaces(viewer, distributions).handle,
             "tokenize": Tokenizing(viewer, self._replies, distributions).handle,
+            "rollout": rollouts.handle,
+            "compare": comparisons.align,
+            "divergences": comparisons.measure,
             "snapshot": lambda request: self._replies.answer(request, viewer.snapshot),
         }
 
@@ -83,3 +92,9 @@ class Requests:
         token_ids = self._viewer.session.engine.vocabulary.token_ids(forced)
         self._viewer.update_settings(settings)
         self._viewer.start(parent=request["parent"], forced=token_ids, settings=settings)
+
+    def _siblings(self, request: Request) -> None:
+        settings, n = checked(request["settings"]), request["n"]
+        self._viewer.start_siblings(request["parent"], n, settings)
+        # As after a single one, the settings show the seed that was used last.
+        self._viewer.update_settings(settings | {"seed": settings["seed"] + n - 1})

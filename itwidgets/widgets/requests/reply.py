@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from itwidgets.engine import Job
 from itwidgets.widgets.page import Message
@@ -23,7 +24,8 @@ class Replies:
 
     def __init__(self, viewer: TokenStream) -> None:
         self._viewer = viewer
-        self._working: dict[int, Job[Any]] = {}
+        # What ends the work for each request that is worked for.
+        self._waited: dict[int, Callable[[], None]] = {}
 
     def answer(self, request: Request, answer: Answer) -> None:
         """Answer a request; what goes wrong in making the answer is the answer."""
@@ -46,23 +48,41 @@ class Replies:
         self, request: Request, job: Job[Result], answer: Callable[[Result], Message]
     ) -> None:
         """Answer a request with what a job makes, unless nobody waits for it any more by then."""
-        self._working[request["id"]] = job
+        self._waited[request["id"]] = job.cancel
 
         def done() -> None:
-            self._working.pop(request["id"], None)
-            if job.error is None:
-                result = job.wait()
-                self.answer(request, lambda: answer(result))
-            elif not job.cancelled:
+            if self._waited.pop(request["id"], None) is None:
+                return
+            if job.error is not None:
                 self.refuse(request, job.error)
+                return
+            result = job.wait()
+            self.answer(request, lambda: answer(result))
 
         job.on_done(done)
 
+    def answer_from_a_thread(
+        self, request: Request, compute: Callable[[], Result], answer: Callable[[Result], Message]
+    ) -> None:
+        """Answer a request with what takes long and needs no model, unless nobody waits for it any more."""
+        self._waited[request["id"]] = lambda: None
+
+        def run() -> None:
+            try:
+                result = compute()
+            except Exception as error:  # noqa: BLE001 - as in answer
+                self.refuse(request, error)
+                return
+            if self._waited.pop(request["id"], None) is not None:
+                self.answer(request, lambda: answer(result))
+
+        threading.Thread(target=run, name=f"itwidgets {request['kind']}", daemon=True).start()
+
     def cancel(self, number: int) -> None:
         """Drop a request that nobody waits for any more."""
-        job = self._working.get(number)
-        if job is not None:
-            job.cancel()
+        stop = self._waited.pop(number, None)
+        if stop is not None:
+            stop()
 
 
 def described(error: BaseException) -> ErrorBody:
