@@ -1,6 +1,8 @@
-// Screenshots of every state of the widget with a made-up kernel, to look at while working on it.
+// Screenshots of every state of the widget with a made-up kernel, light and dark, wide and narrow:
 //
 //   node js/dev/screenshots.mjs [folder] [state ...]
+//
+// They are to be looked at, and are not kept. The states are those of js/tests/states.ts.
 
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,8 +12,8 @@ import * as esbuild from "esbuild";
 import { chromium } from "playwright";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const STATES = ["plain", "chosen", "empty", "prompt", "busy", "error", "read-only", "sampling"];
-STATES.push("next", "search", "strange", "long", "stages", "typed", "deep");
+const THEMES = ["light", "dark"];
+const WIDTHS = [1080, 420];
 
 const [folder = join(tmpdir(), "itwidgets-screenshots"), ...asked] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -28,17 +30,14 @@ const browser = await chromium.launch({
   ...(executablePath === undefined ? {} : { executablePath }),
   args: ["--no-sandbox", "--disable-gpu"],
 });
-for (const [theme, width] of [
-  ["light", 1080],
-  ["dark", 1080],
-  ["light", 420],
-]) {
+for (const [theme, width] of THEMES.flatMap((theme) => WIDTHS.map((width) => [theme, width]))) {
   const page = await browser.newPage({ viewport: { width, height: 600 }, colorScheme: theme });
   page.on("pageerror", (error) => console.error(error));
   const ground = theme === "dark" ? "#14161a" : "#fff";
   await page.setContent(`<style>${style}</style><body style="background:${ground}"></body>`);
   await page.addScriptTag({ content: script });
-  for (const state of asked.length > 0 ? asked : STATES) {
+  const states = await page.evaluate(() => window.states);
+  for (const state of asked.length > 0 ? asked : states) {
     await page.evaluate((name) => window.show(name), state);
     await page.screenshot({ path: join(folder, `${state}-${theme}-${width}.png`), fullPage: true });
   }

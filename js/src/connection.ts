@@ -72,8 +72,14 @@ export class Connection {
       }
     };
     model.on("msg:custom", receive);
+    // When the last delta of a job is lost, none follows that would show it; the traits do.
+    const compare = () => {
+      if (model.get("state").seq > store.state.seq) this.#catchUp();
+    };
+    model.on("change:state", compare);
     signal.addEventListener("abort", () => {
       model.off("msg:custom", receive);
+      model.off("change:state", compare);
       clearTimeout(this.#offlineTimer);
       for (const { timer } of this.#waiting.values()) clearTimeout(timer);
       this.#waiting.clear();

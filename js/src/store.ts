@@ -171,7 +171,7 @@ export class Store {
     this.state = state;
     // Stop is meant for one job, and the next may follow without a pause.
     if (state.job?.id !== known.job?.id) this.stopping = "no";
-    if (state.job !== null) this.chosenHead = null;
+    if (state.job !== null || state.head === this.chosenHead) this.chosenHead = null;
     const fresh = state.session !== known.session;
     if (fresh) this.#sentSelections = [];
     const echo = this.#sentSelections.indexOf(state.selected);

@@ -23,7 +23,20 @@ export class FakeModel {
   readonly listeners = new Set<Listener>();
   readonly sent: Sent[] = [];
   onSend: (message: Sent) => void = () => {};
-  traits: Partial<Traits> = {};
+  /** Which messages of the kernel do not reach the page. */
+  loses: (content: Message) => boolean = () => false;
+  readonly #observers = new Set<Listener>();
+  #traits: Partial<Traits> = {};
+
+  get traits(): Partial<Traits> {
+    return this.#traits;
+  }
+
+  /** The kernel writes its durable state. */
+  set traits(traits: Partial<Traits>) {
+    this.#traits = traits;
+    for (const observer of [...this.#observers]) observer(undefined, []);
+  }
 
   get<Name extends keyof Traits>(name: Name): Traits[Name] {
     return this.traits[name] as Traits[Name];
@@ -31,10 +44,12 @@ export class FakeModel {
 
   on(event: string, listener: Listener): void {
     if (event === "msg:custom") this.listeners.add(listener);
+    if (event === "change:state") this.#observers.add(listener);
   }
 
   off(_event?: string | null, listener?: Listener | null): void {
     if (listener) this.listeners.delete(listener);
+    if (listener) this.#observers.delete(listener);
   }
 
   send(content: Sent): void {
@@ -44,6 +59,7 @@ export class FakeModel {
 
   /** A custom message from the kernel. */
   emit(content: Message | Record<string, unknown>, buffers: DataView[] = []): void {
+    if (this.loses(content as Message)) return;
     for (const listener of [...this.listeners]) listener(structuredClone(content), buffers);
   }
 
