@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
+from itwidgets._formats import HTML, register_writer
+
 if TYPE_CHECKING:
     from itwidgets.engine import Engine, Session, load, score
     from itwidgets.engine import open_session as open  # noqa: A004 - `itwidgets.open`, like `gzip.open`
@@ -64,6 +66,10 @@ _HOMES = {
     "score": ("itwidgets.engine", "score"),
     "unregister_measure": ("itwidgets.information", "unregister_measure"),
 }
+
+
+# A session lies below the widgets and must not import them: what it is told here is where they are.
+register_writer(HTML, lambda session: import_module("itwidgets.widgets.html").session_page(session))
 
 
 def __getattr__(name: str) -> Any:

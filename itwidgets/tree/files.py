@@ -73,13 +73,19 @@ class SessionFileError(ValueError):
 
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
+    content = _canonical(_content(session))
+    head = f'{{"format": "{FORMAT}", "version": {VERSION}, "digest": "{_digest(content)}", "content": '
+    write_whole(path, f"{head}{content}}}")
+
+
+def write_whole(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file; one of that name stays as it was until the new one is whole."""
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {os.fspath(target.parent)!r} to save {target.name!r} in")
-    content = _canonical(_content(session))
-    head = f'{{"format": "{FORMAT}", "version": {VERSION}, "digest": "{_digest(content)}", "content": '
     partial = target.with_name(target.name + ".partial")
-    partial.write_text(f"{head}{content}}}", encoding="utf-8")
+    # As it is, newlines too: the policy of a page names the digest of its script.
+    partial.write_text(text, encoding="utf-8", newline="")
     partial.replace(target)
 
 

@@ -10,6 +10,9 @@ from collections.abc import Callable
 INTERVAL_S = 0.04
 """Rows that arrive faster than this travel together."""
 
+PATIENCE_S = 5
+"""For so long others wait for this thread."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -44,12 +47,20 @@ class Link:
         self._replies.put(send)
         self._news.set()
 
+    def settle(self) -> None:
+        """Wait until everything that there is to send now has been sent, unless that takes too long."""
+        if self._closed.is_set() or threading.current_thread() is self._thread:
+            return
+        sent = threading.Event()
+        self.reply(sent.set)
+        sent.wait(PATIENCE_S)
+
     def close(self) -> None:
         """Send what is still waiting and end the thread."""
         self._closed.set()
         self._news.set()
         if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=PATIENCE_S)
 
     def _run(self) -> None:
         while not self._closed.is_set():

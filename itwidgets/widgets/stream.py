@@ -16,6 +16,7 @@ from itwidgets.engine.session.listeners import Listeners
 from itwidgets.engine.session.prompts import Prompt
 from itwidgets.interventions import Operator, Program
 from itwidgets.tree import Node
+from itwidgets.widgets.bundle import bundle_path, bundle_text
 from itwidgets.widgets.link import Link
 from itwidgets.widgets.page import Message, Page
 from itwidgets.widgets.prompt_field import PromptField
@@ -32,10 +33,7 @@ def _bundle(name: str) -> str | Path:
 
     anywidget keeps all viewers of a file, for good: with them it would keep their models.
     """
-    path = Path(__file__).parent.parent / "static" / name
-    if not path.is_file():
-        raise FileNotFoundError(f"the front end is not built ({path} is missing): run `make lab` once")
-    return path if os.environ.get("ANYWIDGET_HMR") == "1" else path.read_text(encoding="utf-8")
+    return bundle_path(name) if os.environ.get("ANYWIDGET_HMR") == "1" else bundle_text(name)
 
 
 class TokenStream(anywidget.AnyWidget):
@@ -101,6 +99,13 @@ class TokenStream(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"TokenStream({self.session!r})"
+
+    def _repr_mimebundle_(self, **keys: Any) -> Any:
+        # A notebook that is run without a browser keeps what its cells send, and the link is in no cell.
+        self.link.changed()
+        self.link.settle()
+        self.send_state(["state", "table"])
+        return super()._repr_mimebundle_(**keys)
 
     # ---------------------------------------------------------------- what a person can do
 

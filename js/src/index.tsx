@@ -4,6 +4,8 @@ import type { Traits } from "./protocol";
 import { Viewer } from "./viewer";
 import { App } from "./views/app";
 
+export { showSaved } from "./saved";
+
 /** Called once for each model: what is made here is shared by all views of it. */
 export default function widget() {
   let viewer: Viewer | null = null;

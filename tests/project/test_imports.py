@@ -36,7 +36,7 @@ ROOMS = (
     "loading",
 )
 # Modules beside the packages that import nothing of the project, so that everything may use them.
-LEAVES = frozenset({"_errors"})
+LEAVES = frozenset({"_errors", "_formats"})
 # The measures and the operators are for scripts too, and must not take seconds to import.
 WITHOUT_TRANSFORMERS = ("information", "information_theory", "interventions")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import PathLike
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from itwidgets.engine.decoding.generation import Generation, step_at
@@ -14,12 +13,12 @@ from itwidgets.engine.session.comparing import diverging
 from itwidgets.engine.session.counterfactuals import Counterfactuals, plan_of
 from itwidgets.engine.session.distribution import Distribution
 from itwidgets.engine.session.growing import last_token
+from itwidgets.engine.session.keeping import KeptTree
 from itwidgets.engine.session.replay import Replay, start_replay
 from itwidgets.engine.session.stages import looked_at
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.interventions import Operator, Program
 from itwidgets.tree import Branch, Comparison, Node
-from itwidgets.tree.files import SavedSession, save_session
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Session(Counterfactuals):
+class Session(Counterfactuals, KeptTree):
     """The token tree of one prompt, and what grows it.
 
     Made by :meth:`Engine.session <itwidgets.engine.Engine.session>` and :func:`itwidgets.open`.
@@ -43,12 +42,6 @@ class Session(Counterfactuals):
     read_only : str or None
         Why the session cannot go on, if it cannot.
     """
-
-    # ---------------------------------------------------------------- reading
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the whole tree to one JSON file, which :func:`itwidgets.open` reads."""
-        save_session(path, SavedSession(self.tree, self._history.head, self.identity))
 
     # ---------------------------------------------------------------- growing
 

@@ -1,0 +1,78 @@
+"""A session as one HTML file: the viewer itself, over what the tree holds."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+from string import Template
+
+from itwidgets.engine import Session
+from itwidgets.widgets.bundle import bundle_text
+from itwidgets.widgets.page import Page
+from itwidgets.widgets.prompt_field import PromptField
+from itwidgets.widgets.protocol import State
+from itwidgets.widgets.settings import DEFAULTS
+from itwidgets.widgets.state import state_of
+
+_READ_ONLY = "This page shows a saved session: it can be read, and what needs the model needs a notebook."
+
+
+def session_page(session: Session) -> str:
+    """Return a session as the text of an HTML file that needs neither kernel nor network."""
+    return page_of(session, state_of(session, PromptField(session).text, DEFAULTS))
+
+
+def page_of(session: Session, state: State) -> str:
+    """Return a session as the text of an HTML file, in a state of a viewer."""
+    still: State = {**state, "job": None, "notice": None, "read_only": _READ_ONLY}
+    message, buffers = Page().delta(session, still)
+    head = {"state": message["state"], "header": message["header"], "sizes": [len(b) for b in buffers]}
+    # No token stands in the page's scripts as text: whatever it says, it cannot end one.
+    data = json.dumps(head).encode() + b"\n" + b"".join(buffers)
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return Template(page).substitute(
+        policy=_policy(page),
+        title=html.escape(_title(session)),
+        model=html.escape(session.identity.name),
+        footer=html.escape(_footer(session)),
+        text=html.escape(session.text),
+        style=bundle_text("widget.css").replace("</", "<\\/"),
+        bundle=_packed(bundle_text("widget.js").encode()),
+        data=_packed(data),
+    )
+
+
+def _policy(page: str) -> str:
+    """Allow the page's own script and the bundle that it unpacks, and no network."""
+    (script,) = re.findall('<script type="module">(.*?)</script>', page, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}' blob:; style-src 'unsafe-inline'; "
+        "img-src blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _packed(data: bytes) -> str:
+    # No time in it: the same session is the same file.
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()
+
+
+def _title(session: Session) -> str:
+    words = " ".join(session.text.split())
+    return f"{words[:60]}{'…' if len(words) > 60 else ''} – {session.identity.name}"
+
+
+def _footer(session: Session) -> str:
+    """Say which model made the text, and by what."""
+    identity = session.identity
+    parts = [f"Made with {identity.name}", identity.dtype]
+    if identity.adapter is not None:
+        parts.append(f"adapter {identity.adapter}")
+    parts += [f"{name} {value}" for name, value in identity.environment.items()]
+    return f"{', '.join(parts)}. Shown by itwidgets {metadata.version('itwidgets')}."
