@@ -31,6 +31,10 @@ class TokenTexts(Protocol):
         """Return the exact bytes of one token."""
         ...
 
+    def is_delimiter(self, token_id: int) -> bool:
+        """Return whether a token is known to be special, as those with which a text begins or ends."""
+        ...
+
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text that tokens spell together."""
         ...
@@ -70,6 +74,10 @@ class StoredVocabulary:
     def token_bytes(self, token_id: int) -> bytes:
         """Return the exact bytes of one token."""
         return self.tokens[token_id]
+
+    def is_delimiter(self, token_id: int) -> bool:
+        """Return False: a saved session does not say which tokens are special."""
+        return False
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text that tokens spell together."""
@@ -164,6 +172,10 @@ class Vocabulary:
         """Return the exact bytes of one token; ids that no token has read ``<[id]>``."""
         # The byte FF, which no UTF-8 text has, marks special tokens in llguidance and is dropped there.
         return bytes(self.pieces.decode_bytes([token_id])) or b"\xff"
+
+    def is_delimiter(self, token_id: int) -> bool:
+        """Return whether this is a special token, with which a text begins or ends."""
+        return bool(self.delimiters[token_id])
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the text that tokens spell together."""

@@ -127,12 +127,14 @@ class Slice(TypedDict):
 
     The buffers are, in this order: each column of :data:`itwidgets.tree.columns.WIRE_COLUMNS`, row-major;
     each of ``measures``, ``<f4``; then a dictionary of tokens as three buffers: ids ``<i4``, where the bytes
-    of each end ``<u4``, and the bytes of all.
+    of each end ``<u4``, and the bytes of all. ``delimiters`` are those among these tokens with which a text
+    begins or ends.
     """
 
     first: int
     count: int
     measures: list[MeasureInfo]
+    delimiters: list[int]
 
 
 class ErrorBody(TypedDict):
@@ -181,10 +183,14 @@ class Table(Protocol):
 
 
 class TokenBytes(Protocol):
-    """Bytes of a token by its id."""
+    """What a page needs to know of a token by its id."""
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return the exact bytes of one token."""
+        ...
+
+    def is_delimiter(self, token_id: int) -> bool:
+        """Return whether a token is known to be special, as those with which a text begins or ends."""
         ...
 
 
@@ -208,7 +214,12 @@ def encode_slice(
     ids = np.unique(np.concatenate(mentioned))
     new = [int(i) for i in ids if i >= 0 and int(i) not in known]
     known.update(new)
-    header: Slice = {"first": first, "count": stop - first, "measures": _described(table.measures)}
+    header: Slice = {
+        "first": first,
+        "count": stop - first,
+        "measures": _described(table.measures),
+        "delimiters": [i for i in new if vocabulary.is_delimiter(i)],
+    }
     return header, buffers + encode_tokens(new, vocabulary)
 
 

@@ -88,6 +88,7 @@ const OF_EVERY_TABLE: readonly Measure[] = [
   column("origin", {
     about: "Why the token stands there",
     unit: "",
+    high: 1,
     hue: "origin",
     join: "largest",
   }),

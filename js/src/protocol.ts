@@ -114,6 +114,8 @@ export interface Slice {
   first: number;
   count: number;
   measures: MeasureInfo[];
+  /** Those among the new tokens with which a text begins or ends. */
+  delimiters: number[];
 }
 
 /** What a slice of rows holds. */

@@ -150,10 +150,7 @@ export class Store {
   }
 
   #clear(sameRows: boolean): void {
-    const { tokens } = this.table;
-    this.table = new Table();
-    // The kernel sends each token once in the life of the model, whatever becomes of the rows.
-    this.table.addTokens(tokens);
+    this.table = new Table(this.table);
     this.tree = new Tree(this.table);
     if (!sameRows) {
       this.generation += 1;

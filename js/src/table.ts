@@ -13,7 +13,9 @@ const FIRST_CAPACITY = 256;
 
 /** The token table: columns that only grow, and the bytes of every token that is mentioned in them. */
 export class Table {
-  readonly tokens: Tokens = new Map();
+  readonly tokens: Tokens;
+  /** The special tokens, with which a text begins or ends, as far as they are known. */
+  readonly delimiters: Set<number>;
   /** Measures that the user has registered, for which there are columns too. */
   measures: readonly MeasureInfo[] = [];
   #length = 0;
@@ -23,11 +25,21 @@ export class Table {
   ) as unknown as Columns;
   #measured: Float32Array[] = [];
 
+  /** The kernel sends each token once in the life of the model: the next table takes over what is known. */
+  constructor(known?: Table) {
+    this.tokens = known?.tokens ?? new Map();
+    this.delimiters = known?.delimiters ?? new Set();
+  }
+
   get length(): number {
     return this.#length;
   }
 
-  append({ columns, measures }: Omit<Rows, "tokens">, { count, measures: infos }: Slice): void {
+  append(
+    { columns, measures }: Omit<Rows, "tokens">,
+    { count, measures: infos, delimiters }: Slice,
+  ): void {
+    for (const id of delimiters) this.delimiters.add(id);
     if (this.#length === 0) this.#measure(infos);
     this.#reserve(this.#length + count);
     for (const { name, width } of COLUMNS) {
@@ -64,6 +76,11 @@ export class Table {
   values<Name extends ColumnName>(name: Name, row: number): Columns[Name] {
     const width = COLUMNS.find((column) => column.name === name)?.width ?? 1;
     return this.#columns[name].subarray(row * width, (row + 1) * width) as Columns[Name];
+  }
+
+  /** Whether a row's token is special. */
+  isDelimiter(row: number): boolean {
+    return this.delimiters.has(this.value("token_id", row));
   }
 
   /** The bytes of the token in a row. */

@@ -1,5 +1,6 @@
 // Which tokens make a word: the rule of `itwidgets/information/words.py`, held to it by a fixture.
 
+import type { Table } from "./table";
 import type { Range } from "./totals";
 
 const SPACE = /^\p{White_Space}/u;
@@ -21,17 +22,23 @@ export function beginsWord(token: Uint8Array): boolean {
 export class Words {
   /** The first token of the word of each token. */
   readonly #first: number[] = [];
+  /** Whether the last token ended a text, so that nothing joins it. */
+  #ended = true;
 
-  /** Take in one more token. */
-  push(token: Uint8Array): void {
+  /** Take in one more row of a table. */
+  push(table: Table, row: number): void {
     const place = this.#first.length;
-    const joins = place > 0 && !beginsWord(token);
-    this.#first.push(joins ? (this.#first[place - 1] as number) : place);
+    const ends = table.isDelimiter(row);
+    const opens = ends || this.#ended || beginsWord(table.bytes(row));
+    this.#first.push(opens ? place : (this.#first[place - 1] as number));
+    this.#ended = ends;
   }
 
-  /** Keep so many tokens. */
-  cut(keep: number): void {
-    this.#first.length = keep;
+  /** Keep the words of so many rows. */
+  cut(table: Table, rows: readonly number[]): void {
+    const last = rows.at(-1);
+    this.#first.length = rows.length;
+    this.#ended = last === undefined || table.isDelimiter(last);
   }
 
   /** The tokens of the word that a token belongs to; a place without a token stands for itself. */

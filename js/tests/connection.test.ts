@@ -217,7 +217,10 @@ test("a message that cannot be read becomes an error, and the rows stay", () => 
   const kernel = kernelOf();
   const { store } = settled(kernel);
   const state = { ...kernel.state, seq: kernel.state.seq + 1 };
-  kernel.model.emit({ kind: "delta", state, header: { first: 2, count: 1, measures: [] } }, []);
+  kernel.model.emit(
+    { kind: "delta", state, header: { first: 2, count: 1, measures: [], delimiters: [] } },
+    [],
+  );
   expect(store.errors[0]?.message).toMatch(/ buffers, not 0/);
   expect(store.table.length).toBe(2);
 });

@@ -51,6 +51,7 @@ export function encodeSlice(
   first: number,
   tokens: Iterable<[number, Uint8Array]>,
   measures: readonly MeasureInfo[] = [],
+  delimiters: readonly number[] = [],
 ): { header: Slice; buffers: DataView[] } {
   const buffers = COLUMNS.map(({ name, dtype, width }) => {
     const missing = dtype === "<f4" ? Number.NaN : -1;
@@ -68,7 +69,7 @@ export function encodeSlice(
     ),
   );
   return {
-    header: { first, count: rows.length, measures: [...measures] },
+    header: { first, count: rows.length, measures: [...measures], delimiters: [...delimiters] },
     buffers: [...buffers, ...measured, ...encodeTokens(tokens)],
   };
 }

@@ -33,6 +33,8 @@ export class FakeKernel {
   measures: MeasureInfo[] = [];
   /** What is done to `p` before a token is drawn; null for nothing. */
   intervene: ((logProbs: readonly number[]) => number[]) | null = null;
+  /** Ids of special tokens. */
+  readonly delimiters = new Set<number>();
   /** What `tick` appends, when the model shall not choose by itself. */
   script: Piece[] = [];
   #sentRows = 0;
@@ -195,7 +197,8 @@ export class FakeKernel {
     const ids = new Set(rows.flatMap((row) => [row.token_id, ...row.top_ids]));
     const fresh = [...ids].filter((id) => !known.has(id));
     for (const id of fresh) known.add(id);
-    return encodeSlice(rows, first, this.dictionary(fresh), this.measures);
+    const delimiters = fresh.filter((id) => this.delimiters.has(id));
+    return encodeSlice(rows, first, this.dictionary(fresh), this.measures, delimiters);
   }
 
   /** The row at the position of another, on the branch that is shown. */

@@ -17,6 +17,7 @@ export class TokenNames {
   /** A token by itself; `part` says which part it is of a character that several tokens make. */
   token(table: Table, row: number, part: string | undefined): string {
     const words = [`"${this.#text(table, row)}"`];
+    if (table.isDelimiter(row)) words.push("special token");
     if (part !== undefined) words.push(part);
     words.push(...chances(table.value("surprisal", row)));
     const rank = table.value("rank", row);

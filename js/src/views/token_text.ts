@@ -98,9 +98,9 @@ export class TokenText {
     const tokens = fresh.map((row) => table.bytes(row));
     this.#elements.cut(keep);
     this.#elements.append(tokens);
-    this.#words.cut(keep);
-    for (const token of tokens) this.#words.push(token);
     this.#rows.length = keep;
+    this.#words.cut(table, this.#rows);
+    for (const row of fresh) this.#words.push(table, row);
     this.#rows.push(...fresh);
     // The word before may have lost tokens, or got some.
     this.#describe(Math.max(0, keep - 1));
@@ -143,6 +143,7 @@ export class TokenText {
       }
       for (const { classList, style } of this.#elements.at(place)) {
         classList.add(`itw-${originOf(table, row)}`);
+        if (table.isDelimiter(row)) classList.add("itw-special");
         if (this.#joined) {
           classList.toggle("itw-begins", words && index === 0);
           classList.toggle("itw-ends", words && place === last);

@@ -36,7 +36,10 @@ export function Tokens({ reading, prefix, onEnter }: TokensProps) {
     return store.listen(() => drawn.draw());
   }, [viewer]);
   useLayoutEffect(() => text.current?.show({ measure, words }), [measure, words]);
-  useLayoutEffect(() => text.current?.choose(range), [range]);
+  useLayoutEffect(() => {
+    text.current?.choose(range);
+    if (range === null) anchor.current = null;
+  }, [range]);
 
   function onClick(event: TargetedMouseEvent<HTMLElement>): void {
     // Who drags to copy a stretch of text does not mean to choose the token at its end.
@@ -55,12 +58,10 @@ export function Tokens({ reading, prefix, onEnter }: TokensProps) {
     else {
       const next = walk.current.step(text.current, place, event.key);
       if (next === null) return;
-      if (!event.shiftKey) anchor.current = null;
-      else {
-        if (range === null) anchor.current = null;
+      if (event.shiftKey) {
         anchor.current ??= place ?? next;
         choose(between(text.current, anchor.current, next));
-      }
+      } else anchor.current = null;
       viewer.select(next);
       text.current.draw();
       text.current.option(next)?.scrollIntoView({ block: "nearest" });

@@ -51,14 +51,12 @@ export function Tooltip(props: {
       <b>
         <TokenLabel bytes={bytes} />
       </b>
-      <dl>
-        {facts.map(([name, value]) => (
-          <>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </>
-        ))}
-      </dl>
+      {facts.map(([name, value]) => (
+        <>
+          <span>{name}</span>
+          <span>{value}</span>
+        </>
+      ))}
     </div>
   );
 }
@@ -89,6 +87,7 @@ function factsOf(store: Store, unit: Range): Fact[] {
     facts.push([title, words]);
   }
   if (Number.isNaN(joined(SURPRISAL, table, rows))) facts.push(["context", "none: not scored"]);
+  if (rows.some((row) => table.isDelimiter(row))) facts.push(["kind", "special token"]);
   facts.push(["origin", [...new Set(rows.map((row) => originOf(table, row)))].join(", ")]);
   if (rows.length > 1) {
     facts.push(["tokens", format.count(rows.length)]);

@@ -43,13 +43,9 @@ export function useTooltip(text: RefObject<TokenText | null>) {
   useEffect(() => () => clearTimeout(timer.current), []);
   useEffect(() => {
     if (shown === null) return;
-    // Whatever moves the text under it takes it away.
+    // What moves the text under it takes it away.
     addEventListener("scroll", hide, { capture: true });
-    addEventListener("resize", hide);
-    return () => {
-      removeEventListener("scroll", hide, { capture: true });
-      removeEventListener("resize", hide);
-    };
+    return () => removeEventListener("scroll", hide, { capture: true });
   }, [shown]);
 
   const over = (event: TargetedPointerEvent<HTMLElement>) => {
