@@ -57,7 +57,7 @@ def test_slices_put_together_are_the_table(
     parts, tokens = [], dict[int, bytes]()
     for first, stop in zip([0, *cuts], [*cuts, len(rows)], strict=True):
         header, buffers = encode_slice(tree, vocabulary, first, stop, known)
-        assert header == {"first": first, "count": stop - first, "measures": []}
+        assert header == {"first": first, "count": stop - first, "measures": [], "delimiters": []}
         parts.append(decode_slice(header, buffers))
         new = decode_tokens(buffers[len(WIRE_COLUMNS) :])
         # No token travels twice.
