@@ -20,6 +20,7 @@ const TEXT = (
   "| language| to| non|-|exper|ts| can| have| complex| uses| and| uses| to| those| with| special| regard|.|\n|\n" +
   "|As| a| linguistic| anthropologist|,| my| work"
 ).split("|");
+const SPECIAL = "<|end|>";
 const STRANGE: Piece[] = [
   ...[
     " ",
@@ -36,6 +37,7 @@ const STRANGE: Piece[] = [
     "\u202eabc",
   ],
   ...[[0x9f], [], "\u0007", "\n", "{\n", "    return", " 1;", "\n", "}"],
+  SPECIAL,
 ];
 /** Where a branch parts from the text, and where the token that is looked at stands. */
 const PARTED = 9;
@@ -45,6 +47,7 @@ const LOOKED_AT = 40;
 function story(change: Change = () => {}, before: Change = () => {}): () => FakeKernel {
   return () => {
     const kernel = new FakeKernel(PROMPT, [...new Set([...TEXT, ...STRANGE])], 3000);
+    kernel.delimiters.add(kernel.idOf(SPECIAL));
     before(kernel);
     kernel.write(TEXT.slice(0, 30));
     const first = kernel.state.head;
@@ -160,7 +163,10 @@ export const STATES: Record<string, Way> = {
   tooltip: way(story(), hover("Tokens", 12), wait(400)),
   stretch: way(story(), ...[1, 2, 3].map(() => press("Tokens", "ArrowRight", { shiftKey: true }))),
   words: way(story(), click("Words")),
+  "word-tooltip": way(story(), click("Words"), hover("Tokens", 26), wait(400)),
   origin: way(story(), type("Colour by", "origin")),
+  rank: way(story(), type("Colour by", "rank")),
+  fitted: way(story(), type("Colour by", "excess"), type("Scale", "fitted")),
   busy: way(story(), click("Generate"), make(12)),
   stopping: way(story(), click("Generate"), silence, click("Stop"), wait(1100)),
   "branch-wanted": way(story(), tell({ job }), choose("Branches", 1)),
