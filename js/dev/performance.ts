@@ -93,6 +93,20 @@ async function stream(): Promise<void> {
   }
 }
 
+/** The longest time from a click on a token to its alternatives. */
+async function toAlternatives(options: ArrayLike<HTMLElement>): Promise<Figure> {
+  let worst = 0;
+  for (let place = 500; place < options.length; place += 1000) {
+    const start = performance.now();
+    options[place]?.click();
+    const heading = () => el.querySelector(".itw-heading")?.textContent ?? "";
+    while (!heading().includes(place.toLocaleString("en"))) await frame();
+    while (el.querySelector(".itw-alternatives [role=option]") === null) await frame();
+    worst = Math.max(worst, performance.now() - start);
+  }
+  return ["click to alternatives", worst, 100, "ms"];
+}
+
 window.measure = async () => {
   const list = el.querySelector(".itw-tokens") as HTMLElement;
   const options = el.querySelectorAll<HTMLElement>(".itw-tokens [role=option]");
@@ -112,5 +126,6 @@ window.measure = async () => {
         await drawn();
       }
     }),
+    await toAlternatives(options),
   ];
 };

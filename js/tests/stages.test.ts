@@ -64,9 +64,9 @@ describe("the stages of the program", () => {
     const { el, screen } = show(kernel);
     kernel.answers = false;
     await screen.getByRole("button", { name: TITLE }).click();
-    await expect.element(screen.getByText("Asking the kernel …")).toBeVisible();
+    await expect.element(screen.getByText("asking the kernel …")).toBeVisible();
     kernel.fail(kernel.model.last("stages") as never, "The model is out of memory.");
-    await expect.element(screen.getByText("Reading from the model failed.")).toBeVisible();
+    await expect.element(screen.getByText("reading from the model failed")).toBeVisible();
     kernel.answers = true;
     await screen.getByRole("button", { name: "Try again" }).click();
     await expect.poll(() => rowsIn(el)).toHaveLength(3);
@@ -78,7 +78,7 @@ describe("the stages of the program", () => {
     kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
     kernel.answers = false;
     await screen.getByRole("button", { name: TITLE }).click();
-    await expect.element(screen.getByText("Waiting for the kernel …")).toBeVisible();
+    await expect.element(screen.getByText("waiting for the kernel")).toBeVisible();
     kernel.delta({ job: null, read_only: "This session has no model." });
     await expect
       .element(screen.getByText("What each stage did needs the model. This session has no model."))

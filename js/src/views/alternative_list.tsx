@@ -40,7 +40,7 @@ export function AlternativeList({ prefix, alternatives, at, onPick, onForce }: L
   }, [key]);
   useEffect(
     () => show(first, last),
-    [key, first, last, names.join(), chosen?.id, alternatives.readOnly],
+    [key, alternatives.row, first, last, names.join(), alternatives.readOnly],
   );
   useLayoutEffect(() => {
     if (at !== null && list.current !== null) reveal(at, chosenAt, list.current);

@@ -1,12 +1,14 @@
 import { useEffect, useState } from "preact/hooks";
 import * as format from "../format";
-import { useStore, useViewer } from "../hooks";
+import { useViewer } from "../hooks";
 import { type Alternative, WINDOW } from "../windows";
 import { AlternativeList } from "./alternative_list";
 import { Figures } from "./figures";
 import { ForceForm } from "./force";
+import { Reading } from "./reading_state";
 import { overruleRefusal } from "./refusals";
 import { type Alternatives, useAlternatives } from "./use_alternatives";
+import { useWait } from "./use_answer";
 
 interface AlternativesProps {
   prefix: string;
@@ -115,21 +117,8 @@ function missingOf(noContext: boolean, noModel: boolean): string | null {
 /** What there is to say of the list as a whole, and why a part of it is not there. */
 function Rest({ alternatives }: { alternatives: Alternatives }) {
   const { failed, retry } = alternatives;
-  const wait = useStore(({ busy, unanswered }) => {
-    if (failed) return "reading from the model failed";
-    if (unanswered) return "the kernel does not answer";
-    return busy ? "waiting for the kernel" : "asking the kernel …";
-  });
-  return (
-    <div class="itw-rest">
-      <span role="status">{restOf(alternatives, wait)}</span>
-      {failed && (
-        <button type="button" class="itw-link" onClick={retry}>
-          Try again
-        </button>
-      )}
-    </div>
-  );
+  const words = restOf(alternatives, useWait());
+  return <Reading failed={failed} words={words} onRetry={retry} />;
 }
 
 function restOf(alternatives: Alternatives, wait: string): string {

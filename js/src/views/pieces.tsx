@@ -1,9 +1,9 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import type { Tokenization } from "../viewer";
 import { TokenLabel } from "./token_label";
+import { useAnswer } from "./use_answer";
 
 const TYPING_PAUSE_MS = 150;
 /** More than these are counted and not shown. */
@@ -13,21 +13,13 @@ const MOST_SHOWN = 40;
 export function useTokenization(parent: number | null, text: string): Tokenization | null {
   const viewer = useViewer();
   const readOnly = useStore((store) => store.readOnly !== null);
-  const [known, setKnown] = useState<Tokenization | null>(null);
-  useEffect(() => {
-    if (parent === null || readOnly || text === "") return;
-    const request = new AbortController();
-    const timer = setTimeout(() => {
-      void viewer.tokenize(parent, text, request.signal).then((answer) => {
-        if (!request.signal.aborted) setKnown(answer);
-      });
-    }, TYPING_PAUSE_MS);
-    return () => {
-      clearTimeout(timer);
-      request.abort();
-    };
-  }, [parent, text, readOnly]);
-  return known?.text === text ? known : null;
+  const subject = parent === null || readOnly || text === "" ? null : text;
+  const [answer] = useAnswer(
+    subject,
+    (text, signal) => viewer.tokenize(parent ?? -1, text, signal),
+    TYPING_PAUSE_MS,
+  );
+  return typeof answer === "string" ? null : answer;
 }
 
 /** A typed text as the tokens that it would be forced as, with their price as far as it is known. */

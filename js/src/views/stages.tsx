@@ -1,9 +1,11 @@
 import { Fragment } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { ORIGINS, type Stage } from "../protocol";
+import { Reading } from "./reading_state";
 import { TokenLabel } from "./token_label";
+import { useAnswer, useWait } from "./use_answer";
 
 /** What each operator did where a token was drawn: asked for when it is opened, and then for each token. */
 export function Stages({ row }: { row: number | null }) {
@@ -30,41 +32,15 @@ export function Stages({ row }: { row: number | null }) {
 function StagesOf({ row }: { row: number }) {
   const viewer = useViewer();
   const readOnly = useStore((store) => store.readOnly);
-  const [stages, setStages] = useState<Stage[] | "asked" | "failed">("asked");
-  const [attempt, setAttempt] = useState(0);
-  const wait = useStore(({ busy, unanswered }) => {
-    if (unanswered) return "The kernel does not answer.";
-    return busy ? "Waiting for the kernel …" : "Asking the kernel …";
-  });
-  useEffect(() => {
-    if (readOnly !== null) return;
-    const request = new AbortController();
-    setStages("asked");
-    void viewer.stages(row, request.signal).then((answer) => {
-      if (!request.signal.aborted) setStages(answer ?? "failed");
-    });
-    return () => request.abort();
-  }, [row, readOnly, attempt]);
-
+  const [stages, again] = useAnswer(readOnly === null ? row : null, (row, signal) =>
+    viewer.stages(row, signal),
+  );
+  const wait = useWait();
   if (readOnly !== null) {
     return <p class="itw-hint">What each stage did needs the model. {readOnly}</p>;
   }
-  if (stages === "asked") {
-    return (
-      <p class="itw-hint" role="status">
-        {wait}
-      </p>
-    );
-  }
-  if (stages === "failed") {
-    return (
-      <p class="itw-hint">
-        Reading from the model failed.{" "}
-        <button type="button" class="itw-link" onClick={() => setAttempt(attempt + 1)}>
-          Try again
-        </button>
-      </p>
-    );
+  if (stages === "waiting" || stages === "failed") {
+    return <Reading failed={stages === "failed"} words={wait} onRetry={again} />;
   }
   if (stages.length === 0) {
     return <p class="itw-hint">No operator stood between the model and this token: s = q = p.</p>;

@@ -13,6 +13,8 @@ const SCROLLING_PAUSE_MS = 60;
 export interface Alternatives {
   /** Changes when the list is another one, and begins at its top. */
   key: string;
+  /** The token that stands in the place. */
+  row: number | null;
   search: string;
   setSearch: (search: string) => void;
   /** The distributions of the place, and the one that the tokens are ordered by. */
@@ -105,6 +107,7 @@ export function useAlternatives(
   const listed = found.length + (chosenAt === found.length ? 1 : 0);
   return {
     key: `${search}/${order}`,
+    row,
     search,
     setSearch,
     names: facts?.distributions ?? (guessed.length > 0 ? guessed : ["p"]),
@@ -116,7 +119,7 @@ export function useAlternatives(
     chosenAt,
     show,
     waiting: windows.waiting,
-    lacking: windows.failed || windows.lacking,
+    lacking: windows.lacking,
     failed: windows.failed,
     retry: () => windows.retry(),
     answered: told !== null,
