@@ -152,7 +152,7 @@ def test_adopted_tokens_have_theirs(shared_engine: Engines) -> None:
     assert session.tree.column("fired")[-3:].tolist() == [0, 3, 3]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(
     program=st.lists(OPERATORS, max_size=5).map(lambda found: Program(tuple(found))), seed=st.integers(0, 99)
 )

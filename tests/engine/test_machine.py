@@ -216,6 +216,6 @@ def test_whatever_a_person_does(kind: str) -> None:
     if profile.derandomize:
         # Else each kind would meet the same person.
         seed(zlib.crc32(kind.encode()))(OnThisKind)
-    examples = settings(max_examples=profile.max_examples // 3, stateful_step_count=20)
+    examples = settings(max_examples=profile.max_examples // 6, stateful_step_count=20)
     run_state_machine_as_test(OnThisKind, settings=examples)
     OnThisKind.engine.close()

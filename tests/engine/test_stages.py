@@ -84,7 +84,7 @@ def test_figures_of_stages_agree_with_scipy(shared_engine: Engines) -> None:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(program=PROGRAMS, seed=st.integers(0, 99))
 def test_costs_of_the_stages_add_up_to_the_recorded_cost(
     shared_engine: Engines, program: Program, seed: int
