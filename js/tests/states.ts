@@ -94,11 +94,10 @@ const steered = story(
 /** What a person does, by the names that things have. */
 const click = (name: string) => at(name, (element) => element.click());
 const choose = (list: string, index: number) =>
-  at(list, (element) => element.querySelectorAll<HTMLElement>('[role="option"]')[index]?.click());
+  at(list, (element) => optionOf(element, index).click());
 const hover = (list: string, index: number) =>
   at(list, (element) => {
-    const option = element.querySelectorAll('[role="option"]')[index];
-    option?.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    optionOf(element, index).dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
   });
 const press = (name: string, key: string, more: KeyboardEventInit = {}) =>
   at(name, (element) => {
@@ -202,10 +201,18 @@ async function drawn(): Promise<void> {
 function at(name: string, act: (element: HTMLElement) => void): Step {
   return ({ el }) => {
     const elements = el.querySelectorAll<HTMLElement>("button, input, select, textarea, [role]");
-    const found = [...elements].find((element) => nameOf(element).startsWith(name));
+    const found = [...elements].find(
+      (element) => element.checkVisibility() && nameOf(element).startsWith(name),
+    );
     if (found === undefined) throw new Error(`nothing on the page is named "${name}"`);
     act(found);
   };
+}
+
+function optionOf(list: HTMLElement, index: number): HTMLElement {
+  const option = list.querySelectorAll<HTMLElement>('[role="option"]')[index];
+  if (option === undefined) throw new Error(`the list has no option ${index}`);
+  return option;
 }
 
 function nameOf(element: HTMLElement): string {
