@@ -426,6 +426,18 @@ describe("a session that can only be read", () => {
     expect(requests(kernel)).toEqual([]);
   });
 
+  test("that could be read a moment ago lists what is held, too", async () => {
+    const { kernel } = kernelWithRare();
+    const { el } = show(kernel);
+    await frame();
+    scrollTo(el, 1500);
+    await expect.poll(() => ranksIn(el)).toContain(1501);
+    kernel.delta({ read_only: "There is no model any more." });
+    await expect.poll(() => sizeOf(el)).toBe(51);
+    expect(namesIn(el, "Alternatives").at(-1)).toMatch(/^rank 3,000, .*, chosen$/);
+    expect(new Set(tokensIn(el)).size).toBe(optionsOf(el).length);
+  });
+
   test("a search goes through what is held, and says so", async () => {
     const kernel = readOnly(kernelWith());
     const view = show(kernel);

@@ -15,69 +15,43 @@ export function Figures({ row, entropy, varentropy }: FiguresProps) {
       row === null ? Number.NaN : table.value(name, row);
     return {
       surprisal: of("surprisal"),
-      rank: of("rank"),
+      // A token without a context has no rank.
+      rank: of("rank") || Number.NaN,
       cost: of("cost"),
       expected: of("expected_cost"),
       vocabulary: state.model.vocabulary_size,
     };
   }, sameFields);
-  const bits = format.bits;
+  const { bits, count, figure } = format;
+  const figures: [number, (value: number) => string, string, string][] = [
+    [surprisal, bits, "surprisal, bits", "-log2 p of the token"],
+    [rank, count, `rank of ${count(vocabulary)}`, "1 is the most probable token of p"],
+    [entropy, bits, "entropy, bits", "Entropy of p: its mean surprisal"],
+    [
+      2 ** entropy,
+      figure,
+      "effective choices",
+      "2 to the entropy: as many equals would be as uncertain",
+    ],
+    [varentropy, bits, "varentropy, bits²", "Variance of the surprisal under p"],
+    [cost, bits, "cost, bits", "log2 q - log2 p of the token; the surprisal of a forced one"],
+    [
+      expected,
+      bits,
+      "expected cost D, bits",
+      "KL(q‖p): what the interventions cost here on average",
+    ],
+  ];
   return (
     <div class="itw-figures">
-      <Figure value={surprisal} unit="surprisal, bits" title="-log2 p of the token" write={bits} />
-      <Figure
-        value={Number.isNaN(surprisal) ? Number.NaN : rank}
-        unit={`rank of ${format.count(vocabulary)}`}
-        title="1 is the most probable token of p"
-        write={format.count}
-      />
-      <Figure
-        value={entropy}
-        unit="entropy, bits"
-        title="Entropy of p: its mean surprisal"
-        write={bits}
-      />
-      <Figure
-        value={2 ** entropy}
-        unit="effective choices"
-        title="2 to the entropy: as many equally probable tokens would be as uncertain"
-        write={format.figure}
-      />
-      <Figure
-        value={varentropy}
-        unit="varentropy, bits²"
-        title="Variance of the surprisal under p"
-        write={bits}
-      />
-      <Figure
-        value={cost}
-        unit="cost, bits"
-        title="Realised cost: log2 q - log2 p of the token; its surprisal if it was forced"
-        write={bits}
-      />
-      <Figure
-        value={expected}
-        unit="expected cost D, bits"
-        title="D = KL(q‖p): what the interventions cost here on average"
-        write={bits}
-      />
-    </div>
-  );
-}
-
-interface FigureProps {
-  value: number;
-  unit: string;
-  title: string;
-  write: (value: number) => string;
-}
-
-/** One figure with its unit; nothing where there is none. */
-function Figure({ value, unit, title, write }: FigureProps) {
-  if (Number.isNaN(value)) return null;
-  return (
-    <div title={title}>
-      <b>{write(value)}</b> <span>{unit}</span>
+      {figures.map(
+        ([value, write, unit, title]) =>
+          !Number.isNaN(value) && (
+            <div key={unit} title={title}>
+              <b>{write(value)}</b> <span>{unit}</span>
+            </div>
+          ),
+      )}
     </div>
   );
 }

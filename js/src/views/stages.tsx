@@ -48,28 +48,26 @@ function StagesOf({ row }: { row: number }) {
   return <StageTable stages={stages} />;
 }
 
+const COLUMNS = [
+  ["operator", "In the order of the program"],
+  ["makes", "q, after the interventions, or s, that the token is drawn from"],
+  ["KL, bits", "KL(after‖before)"],
+  ["ΔH, bits", "Entropy after less entropy before"],
+  ["moved", "Total variation: how much probability went elsewhere"],
+  ["left", "Tokens that may still come"],
+] as const;
+
 function StageTable({ stages }: { stages: readonly Stage[] }) {
   const [opened, setOpened] = useState<number | null>(null);
   return (
     <table class="itw-stage-table">
       <thead>
         <tr>
-          <th scope="col">operator</th>
-          <th scope="col" title="q, after the interventions, or s, that the token is drawn from">
-            makes
-          </th>
-          <th scope="col" title="KL(after‖before), in bits">
-            KL, bits
-          </th>
-          <th scope="col" title="Entropy after less entropy before, in bits">
-            ΔH, bits
-          </th>
-          <th scope="col" title="Total variation: how much probability went elsewhere">
-            moved
-          </th>
-          <th scope="col" title="Tokens that may still come">
-            left
-          </th>
+          {COLUMNS.map(([name, title]) => (
+            <th key={name} scope="col" title={title}>
+              {name}
+            </th>
+          ))}
         </tr>
       </thead>
       <tbody>

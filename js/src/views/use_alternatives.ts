@@ -7,7 +7,8 @@ import { nameOf } from "../text";
 import { type Alternative, Windows } from "../windows";
 
 const TYPING_PAUSE_MS = 150;
-const SCROLLING_PAUSE_MS = 60;
+/** So long something stays in sight before it is asked for, unless there is nothing to show instead. */
+const PASSING_PAUSE_MS = 60;
 
 /** The tokens that might stand in a place, as many as the vocabulary has. */
 export interface Alternatives {
@@ -70,7 +71,10 @@ export function useAlternatives(
 
   const stored = useMemo(() => (holder === null ? [] : storedTop(store, holder)), [holder]);
   const found = search === "" ? stored : stored.filter(({ id }) => matches(store, id, search));
-  const { facts, total: told } = windows;
+  // Where nothing more can be read, the list is what the table holds.
+  const live = readOnly ? null : windows;
+  const facts = live?.facts ?? null;
+  const told = live?.total ?? null;
   const byTable = order === "p" && (search === "" || told === null);
   const chosen = row === null ? null : chosenIn(store, row, stored);
   const chosenAt = chosen === null ? null : placeOf(chosen);
@@ -86,7 +90,7 @@ export function useAlternatives(
   }
 
   function item(index: number): Alternative | undefined {
-    const there = windows.at(index) ?? (byTable ? found[index] : undefined);
+    const there = live?.at(index) ?? (byTable ? found[index] : undefined);
     return chosen !== null && index === chosenAt && there?.id !== chosen.id ? chosen : there;
   }
 
@@ -98,9 +102,9 @@ export function useAlternatives(
     const from = guessed.length > 1 ? first : Math.max(first, covered);
     // How many a search finds is not known before it is answered.
     if (from >= last && search === "") return () => {};
-    const pause = search !== "" && told === null ? TYPING_PAUSE_MS : SCROLLING_PAUSE_MS;
-    const atOnce = search === "" && told === null;
-    const timer = setTimeout(() => windows.want(from, last, needed), atOnce ? 0 : pause);
+    const fresh = told === null;
+    const pause = fresh && search !== "" ? TYPING_PAUSE_MS : fresh && needed ? 0 : PASSING_PAUSE_MS;
+    const timer = setTimeout(() => windows.want(from, last, needed), pause);
     return () => clearTimeout(timer);
   }
 
@@ -120,7 +124,7 @@ export function useAlternatives(
     show,
     waiting: windows.waiting,
     lacking: windows.lacking,
-    failed: windows.failed,
+    failed: !readOnly && windows.failed,
     retry: () => windows.retry(),
     answered: told !== null,
     readOnly,
