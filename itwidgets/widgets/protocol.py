@@ -276,3 +276,15 @@ def encode_alternatives(
         *(np.ascontiguousarray(values, "<f4").tobytes() for values in log_probs),
         *encode_tokens([int(i) for i in ids], vocabulary),
     ]
+
+
+def encode_continuations(
+    token_ids: Sequence[int], ranks: Sequence[int], surprisals: Sequence[float], vocabulary: TokenBytes
+) -> list[bytes]:
+    """Encode tokens of continuations, one after another: ids and ranks ``<i4``, bits ``<f4``, tokens."""
+    return [
+        np.array(token_ids, "<i4").tobytes(),
+        np.array(ranks, "<i4").tobytes(),
+        np.array(surprisals, "<f4").tobytes(),
+        *encode_tokens(dict.fromkeys(token_ids), vocabulary),
+    ]

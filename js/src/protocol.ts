@@ -66,7 +66,7 @@ export interface Settings {
 
 export interface Job {
   id: number;
-  kind: "prompt" | "generate" | "force";
+  kind: "prompt" | "generate" | "force" | "siblings" | "adopt";
   made: number;
   total: number;
   stopping: boolean;
@@ -178,6 +178,11 @@ export interface Requests {
   distribution: DistributionQuery;
   stages: { row: number };
   tokenize: { parent: number; text: string };
+  siblings: { parent: number; n: number; settings: Settings };
+  rollout: { parent: number; k: number; settings: Settings };
+  adopt: { rollout: number; index: number };
+  compare: { tips: readonly number[] };
+  divergences: { tips: readonly number[] };
   snapshot: object;
   dismiss: { notice: number };
 }
@@ -206,6 +211,11 @@ export interface Message {
   token_ids?: number[];
   surprisals?: (number | null)[];
   joined?: number[];
+  rollout?: number;
+  lengths?: number[];
+  ended?: boolean[];
+  shared?: number;
+  meets_at?: (number | null)[];
 }
 
 /** The bytes of tokens by their ids. */
@@ -225,7 +235,9 @@ function bytesOf(view: DataView): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
 }
 
-function elements(dtype: Dtype, view: DataView): Arrays[Dtype] {
+/** The numbers of a buffer. */
+export function elements<Name extends Dtype>(dtype: Name, view: DataView): Arrays[Name];
+export function elements(dtype: Dtype, view: DataView): Arrays[Dtype] {
   return new ARRAYS[dtype](bytesOf(view).buffer);
 }
 

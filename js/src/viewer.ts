@@ -1,3 +1,4 @@
+import { type Alignment, decodeAlignment, decodeDivergences } from "./comparison";
 import { Connection, type Model, type Reply } from "./connection";
 import {
   type Alternatives,
@@ -8,6 +9,7 @@ import {
   type Settings,
   type Stage,
 } from "./protocol";
+import { decodeRollout, type Rollout } from "./rollout";
 import { Store } from "./store";
 
 /** After this long the person is told what else stops a kernel. */
@@ -61,6 +63,62 @@ export class Viewer {
   generate(prompt: string): void {
     const { settings } = this.store.state;
     void this.#connection.request("generate", { prompt, settings });
+  }
+
+  /** Go on from the token at a position; what follows it already stays. */
+  continueFrom(place: number): void {
+    const { path, tree, state } = this.store;
+    const parent = path[place];
+    if (parent === undefined) return;
+    const { prompt, settings: before } = state;
+    // With the same seed it would be the same again.
+    const goesOn = tree.children(parent).length === 0;
+    const settings = { ...before, seed: before.seed + (goesOn ? 0 : 1) };
+    void this.#connection.request("generate", { prompt, settings, parent });
+  }
+
+  /** Grow several continuations from a position, each with the next seed. */
+  growSiblings(place: number, n: number): void {
+    const parent = this.parentOf(place);
+    if (parent === null) return;
+    const { settings: before } = this.store.state;
+    const settings = { ...before, seed: before.seed + 1 };
+    void this.#connection.request("siblings", { parent, n, settings });
+  }
+
+  /** Ask what would follow each of the best `k` tokens after a row. Null when that failed. */
+  rollOut(parent: number, k: number, length: number, signal: AbortSignal): Promise<Rollout | null> {
+    const settings = { ...this.store.state.settings, max_new_tokens: length };
+    // It takes its time, and who waits can give up.
+    const request = this.#connection.request("rollout", { parent, k, settings }, signal, true);
+    return this.#ask(request, (reply) => {
+      const rollout = decodeRollout(reply);
+      this.store.table.addTokens(rollout.tokens);
+      return rollout;
+    });
+  }
+
+  /** Make a continuation a branch. True when the kernel has taken it. */
+  async adopt(rollout: number, index: number): Promise<boolean> {
+    return (await this.#connection.request("adopt", { rollout, index })) !== null;
+  }
+
+  /** Ask how branches are aligned, by the rows at which they end. Null when that failed. */
+  compare(tips: readonly number[], signal: AbortSignal): Promise<Alignment | null> {
+    const request = this.#connection.request("compare", { tips }, signal, true);
+    return this.#ask(request, (reply) => decodeAlignment(tips, reply));
+  }
+
+  /** Ask how far the distributions of aligned branches are apart, in bits. Null when that failed. */
+  divergences(tips: readonly number[], signal: AbortSignal): Promise<Float32Array | null> {
+    const request = this.#connection.request("divergences", { tips }, signal, true);
+    return this.#ask(request, decodeDivergences);
+  }
+
+  /** Look at a token of a branch, by the row at which the branch ends. */
+  show(tip: number, row: number): void {
+    this.switchTo(tip);
+    this.select(this.store.table.value("position", row));
   }
 
   /** Grow another continuation from a position. The next seed, or it would be the same again. */

@@ -29,6 +29,9 @@ function pack(dtype: Dtype, values: number[]): DataView {
   return view(new Uint8Array(new ARRAYS[dtype](values).buffer));
 }
 
+/** A buffer of numbers. */
+export const encodeNumbers = pack;
+
 function padded(values: number[], width: number, missing: number): number[] {
   return Array.from({ length: width }, (_, index) => values[index] ?? missing);
 }

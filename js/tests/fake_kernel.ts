@@ -1,5 +1,6 @@
-import type { MeasureInfo, Settings, State } from "../src/protocol";
+import type { Job, MeasureInfo, Settings, State } from "../src/protocol";
 import { bytesOf, encodeSlice, type Row } from "./encode";
+import { answerBranches, type FakeRollout } from "./fake_branches";
 import { FakeModel, type Sent } from "./fake_model";
 import { answerPlace, distributionsAfter, rankOf, sorted } from "./fake_places";
 
@@ -37,6 +38,10 @@ export class FakeKernel {
   readonly delimiters = new Set<number>();
   /** What `tick` appends, when the model shall not choose by itself. */
   script: Piece[] = [];
+  /** Called before each token of a job, with how many it has made. */
+  beforeToken: (made: number) => void = () => {};
+  /** What was made beside the tree; their numbers count from 1. */
+  readonly rollouts: FakeRollout[] = [];
   #sentRows = 0;
 
   constructor(prompt: Piece[], vocabulary: Piece[] = [], size = 400) {
@@ -125,6 +130,11 @@ export class FakeKernel {
   /** Natural log-probabilities after a row. */
   logProbs(parent: number): number[] {
     const { token_id, position } = this.rows[parent] as Row;
+    return this.logProbsAfter(token_id, position);
+  }
+
+  /** Natural log-probabilities after a token that is so far from the beginning. */
+  logProbsAfter(token_id: number, position: number): number[] {
     const { length } = this.vocabulary;
     const scores = this.vocabulary.map((_, id) => {
       const noise = Math.sin(1 + id * 12.9898 + token_id * 78.233 + position * 37.719) * 43758.5453;
@@ -172,6 +182,7 @@ export class FakeKernel {
   tick(count = 1): void {
     for (let i = 0; i < count && this.state.job !== null; i++) {
       const { job } = this.state;
+      this.beforeToken(job.made);
       const next = this.script.shift();
       const scores = this.logProbs(this.state.head);
       this.append(
@@ -181,6 +192,7 @@ export class FakeKernel {
       const made = job.made + 1;
       this.state.job = made >= job.total || job.stopping ? null : { ...job, made };
     }
+    if (this.state.job === null) this.beforeToken = () => {};
     this.delta();
   }
 
@@ -214,9 +226,14 @@ export class FakeKernel {
     return ids.map((id) => [id, this.vocabulary[id] as Uint8Array]);
   }
 
-  #start(kind: "generate" | "force", made: number): void {
+  /** Keep the head for undo. */
+  remember(): void {
     this.#undo.push(this.state.head);
-    const total = this.state.settings.max_new_tokens;
+  }
+
+  /** Begin a job. */
+  start(kind: Job["kind"], made: number, total = this.state.settings.max_new_tokens): void {
+    this.remember();
     const job = { id: this.state.seq, kind, made, total, stopping: false };
     this.delta({ job, can_undo: true, can_redo: false });
   }
@@ -230,13 +247,13 @@ export class FakeKernel {
       const can_undo = this.#undo.length > 0;
       this.delta({ head, can_undo, can_redo: this.#redo.length > 0 });
     };
-    if (answerPlace(this, request)) return;
+    if (answerPlace(this, request) || answerBranches(this, request)) return;
     switch (request.kind) {
       case "generate":
         if (typeof request.parent === "number") this.state.head = request.parent;
         this.state.settings = request.settings as Settings;
         this.respond(request);
-        this.#start("generate", 0);
+        this.start("generate", 0);
         break;
       case "force": {
         this.respond(request);
@@ -244,7 +261,7 @@ export class FakeKernel {
         this.state.head = request.parent as number;
         const id = request.token_id ?? this.idOf(request.text as string);
         this.append(id as number, "forced");
-        this.#start("force", 1);
+        this.start("force", 1);
         break;
       }
       case "stop":

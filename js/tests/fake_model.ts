@@ -16,6 +16,11 @@ export interface Sent {
   offset?: unknown;
   count?: unknown;
   search?: unknown;
+  n?: unknown;
+  k?: unknown;
+  rollout?: unknown;
+  index?: unknown;
+  tips?: unknown;
 }
 
 /** The model that a host hands to a widget, with what was sent in place of a kernel. */

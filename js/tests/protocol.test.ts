@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import distribution from "../../tests/fixtures/protocol/distribution.json";
 import noRows from "../../tests/fixtures/protocol/no_rows.json";
+import rolledOut from "../../tests/fixtures/protocol/rollout.json";
 import rows from "../../tests/fixtures/protocol/rows.json";
 import knownTokens from "../../tests/fixtures/protocol/rows_with_known_tokens.json";
 import {
@@ -12,6 +13,7 @@ import {
   type State,
   type Tokens,
 } from "../src/protocol";
+import { decodeRollout } from "../src/rollout";
 import { bytesOf, encodeSlice, type Row } from "./encode";
 
 // Messages come off the wire as views into one long buffer, wherever that puts them.
@@ -71,6 +73,18 @@ test("an answer to a search says what Python wrote", () => {
   expect([...(log_probs.s ?? [])]).toEqual(decoded.log_probs.s);
   expect(dictionaryOf(tokens)).toEqual(decoded.tokens);
   expect(Number.isSafeInteger(message.id)).toBe(true);
+});
+
+test("continuations say what Python wrote", () => {
+  const { message, buffers, decoded } = rolledOut;
+  const { id, continuations, tokens } = decodeRollout({ message, buffers: viewsOf(buffers) });
+  expect(id).toBe(message.rollout);
+  expect(continuations.map(({ ids }) => [...ids])).toEqual(decoded.ids);
+  expect(continuations.map(({ ranks }) => [...ranks])).toEqual(decoded.ranks);
+  expect(continuations.map(({ ended }) => ended)).toEqual(message.ended);
+  const finite = continuations.map(({ surprisals }) => [...surprisals].filter(Number.isFinite));
+  expect(finite).toEqual(decoded.finite_surprisals);
+  expect(dictionaryOf(tokens)).toEqual(decoded.tokens);
 });
 
 test("rows that this half wrote are read back, missing numbers and all", () => {

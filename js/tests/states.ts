@@ -119,6 +119,9 @@ const stage = (index: number): Step => {
       .item(index + 1)
       .click();
 };
+const compareWith = (branch: number): Step => {
+  return ({ el }) => el.querySelectorAll<HTMLElement>("fieldset input").item(branch).click();
+};
 /** What the kernel does. */
 const tell = (change: Parameters<FakeKernel["delta"]>[0]): Step => {
   return ({ kernel }) => kernel.delta(change);
@@ -170,6 +173,12 @@ export const STATES: Record<string, Way> = {
   stopping: way(story(), click("Generate"), silence, click("Stop"), wait(1100)),
   "branch-wanted": way(story(), tell({ job }), choose("Branches", 1)),
   error: way(story(), tell({ notice }), silence, click("Generate"), wait(1700)),
+  "what-if": way(story(), click("What if"), wait(50), click("Keep"), wait(50)),
+  "what-if-waiting": way(story(), tell({ job }), silence, click("What if")),
+  "what-if-refused": way(story(), click("What if"), wait(50), type("Tokens each", "999")),
+  siblings: way(story(), click("Grow siblings"), make(45)),
+  compare: way(story(), click("Compare branches"), wait(50), compareWith(2), wait(50)),
+  "compare-waiting": way(story(), silence, click("Compare branches")),
   "read-only": way(readOnly),
   "read-only-next": way(readOnly, press("Tokens", "End")),
   branches: way(branchy),

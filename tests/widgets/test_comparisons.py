@@ -60,7 +60,7 @@ def test_divergences_come_for_the_same_lines(page: FakePage, tips: list[int]) ->
     values = table(*_only(page.answer(page.tell("divergences", tips=tips))), "<f4", tips)
     assert values.shape == lines.shape
     session = page.viewer.session
-    frame = session.compare(*(session.tree[tip] for tip in tips)).to_frame().set_index(["branch", "row"])
+    frame = session.compare(*(session.tree[tip] for tip in tips)).to_frame().set_index(["tip", "row"])
     for line, kl in zip(lines, values, strict=True):
         for branch, row in enumerate(line):
             expected = frame["kl_bits"].get((branch, row), np.nan)

@@ -18,6 +18,7 @@ from itwidgets.widgets.protocol import (
     decode_slice,
     decode_tokens,
     encode_alternatives,
+    encode_continuations,
     encode_slice,
     encode_tokens,
 )
@@ -82,6 +83,14 @@ def _tokens(decoded: dict[str, Any]) -> dict[int, bytes]:
 def _numbers(values: Any, dtype: Any) -> Any:
     """An array of what JSON holds; ``null`` is a missing number."""
     return np.array(values, dtype=object).astype(np.float64).astype(dtype)
+
+
+def test_continuations_of_the_fixture_are_written_alike() -> None:
+    message, buffers, decoded = _fixture("rollout")
+    ids, ranks = ([x for one in decoded[name] for x in one] for name in ("ids", "ranks"))
+    surprisals = [*decoded["finite_surprisals"][0], float("inf")]
+    assert encode_continuations(ids, ranks, surprisals, StoredVocabulary(_tokens(decoded))) == buffers
+    assert sum(message["lengths"]) == len(ids)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "distribution"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from itwidgets.tree import Origin
-from tests.models import PROMPT, gate_at
+from tests.models import PROMPT, counted_positions, gate_at
 from tests.widgets.page import FakePage, assert_same_tree
 
 
@@ -43,6 +43,30 @@ def test_generate_with_an_edited_prompt_grows_another_branch(page: FakePage) -> 
     page.ask("undo")
     page.settle()
     page.wait_until(lambda: page.state["prompt"] == PROMPT)
+
+
+def test_an_edited_prompt_passes_only_what_is_new(page: FakePage) -> None:
+    """Wherever the edit is: at the end, in the middle, a shorter one, and the first one again."""
+    session = page.viewer.session
+    settings = _settings(page, max_new_tokens=1)
+    count = len(session.engine.vocabulary.encode(PROMPT))
+
+    def passed(prompt: str) -> int:
+        with counted_positions(session.engine.model) as counts:
+            page.ask("generate", settings=settings, prompt=prompt)
+            page.settle()
+        assert session.prompt_text == prompt
+        return sum(counts)
+
+    first = passed(PROMPT)
+    longer = passed(f"{PROMPT} and England")
+    new = len(session.prompt_ids) - count
+    assert (first, longer) == (1, new + 1)
+    middle = passed("The capital of England")
+    assert session.prompt_ids[:3] == session.engine.vocabulary.encode(PROMPT)[:3]
+    assert middle == len(session.prompt_ids) - 3 + 1
+    for known in ("The capital", PROMPT, f"{PROMPT} and England", "The capital of England"):
+        assert passed(known) == 1, known
 
 
 def test_generate_from_a_row_parts_there(page: FakePage) -> None:

@@ -6,12 +6,10 @@ import itertools
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from itwidgets.engine import Rollout
 from itwidgets.interventions import check_whole
 from itwidgets.widgets.page import Message
-from itwidgets.widgets.protocol import Request, encode_tokens
+from itwidgets.widgets.protocol import Request, encode_continuations
 from itwidgets.widgets.settings import checked, plan_of
 
 if TYPE_CHECKING:
@@ -70,10 +68,9 @@ class Rollouts:
             "ended": [one.has_ended for one in rollout],
         }
         figures = [figures for one in rollout for figures in one.figures]
-        token_ids = [token_id for one in rollout for token_id in one.token_ids]
-        return fields, [
-            np.array(token_ids, "<i4").tobytes(),
-            np.array([each["rank"] for each in figures], "<i4").tobytes(),
-            np.array([each["surprisal"] for each in figures], "<f4").tobytes(),
-            *encode_tokens(dict.fromkeys(token_ids), self._viewer.session.tree.vocabulary),
-        ]
+        return fields, encode_continuations(
+            [token_id for one in rollout for token_id in one.token_ids],
+            [each["rank"] for each in figures],
+            [each["surprisal"] for each in figures],
+            self._viewer.session.tree.vocabulary,
+        )

@@ -49,7 +49,6 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
     <ForceForm
       place={place}
       parent={parent}
-      canRegenerate={row !== null}
       picked={picked}
       text={text}
       onText={(typed) => {

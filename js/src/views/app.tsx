@@ -1,8 +1,10 @@
-import { useMemo, useRef } from "preact/hooks";
-import { useStore, ViewerContext } from "../hooks";
+import type { TargetedKeyboardEvent } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useStore, useViewer, ViewerContext } from "../hooks";
 import { useReading } from "../reading";
 import type { Viewer } from "../viewer";
 import { Branches } from "./branches";
+import { Compare } from "./compare";
 import { Controls } from "./controls";
 import { MetaRow } from "./meta";
 import { Notices } from "./notices";
@@ -10,6 +12,7 @@ import { Panel } from "./panel";
 import { Progress } from "./progress";
 import { Strip } from "./strip";
 import { Tokens } from "./tokens";
+import { type Question, WhatIf } from "./what_if";
 
 /** One view of a viewer. */
 export function App({ viewer }: { viewer: Viewer }) {
@@ -21,14 +24,35 @@ export function App({ viewer }: { viewer: Viewer }) {
 }
 
 function Frame() {
+  const viewer = useViewer();
   const reading = useReading();
   // Each view has ids of its own: the same viewer may be on the page twice, and so may its bundle.
   const prefix = useMemo(() => `itw-${Math.random().toString(36).slice(2, 10)}`, []);
   const root = useRef<HTMLDivElement>(null);
+  const [question, setQuestion] = useState<Question | null>(null);
+  // Other rows have the same numbers.
+  const generation = useStore((store) => store.generation);
+  useEffect(() => setQuestion(null), [generation]);
   const hasRows = useStore((store) => store.path.length > 0);
 
   function focus(part: string): void {
     root.current?.querySelector<HTMLElement>(part)?.focus();
+  }
+
+  function onKeyDown(event: TargetedKeyboardEvent<HTMLElement>): void {
+    const { key, ctrlKey, metaKey, altKey, target } = event;
+    if (key !== "w" || ctrlKey || metaKey || altKey) return;
+    if (!(target instanceof Element && target.role === "listbox")) return;
+    event.preventDefault();
+    whatIf();
+  }
+
+  /** Ask about the place that is looked at. */
+  function whatIf(): void {
+    const { store } = viewer;
+    const parent = store.place === null ? null : viewer.parentOf(store.place);
+    if (parent === null || store.readOnly !== null) return;
+    setQuestion({ parent, number: (question?.number ?? 0) + 1 });
   }
 
   return (
@@ -36,14 +60,24 @@ function Frame() {
       <Notices />
       <Controls prefix={prefix} />
       <MetaRow reading={reading} />
-      <div class="itw-main">
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the listboxes in it hear the key */}
+      <div class="itw-main" onKeyDown={onKeyDown}>
         <Tokens
           reading={reading}
           prefix={prefix}
           onEnter={() => focus(".itw-alternatives, .itw-force-text")}
         />
-        <Panel prefix={prefix} onLeave={() => focus(".itw-tokens")} />
+        <Panel prefix={prefix} onLeave={() => focus(".itw-tokens")} onWhatIf={whatIf} />
       </div>
+      {question !== null && (
+        <WhatIf
+          question={question}
+          onClose={() => {
+            setQuestion(null);
+            focus(".itw-tokens");
+          }}
+        />
+      )}
       {hasRows && (
         <Strip
           range={reading.range}
@@ -52,6 +86,7 @@ function Frame() {
         />
       )}
       {hasRows && <Branches prefix={prefix} />}
+      <Compare />
       <Progress />
     </div>
   );

@@ -10,19 +10,17 @@ import { TokenLabel } from "./token_label";
 interface ForceProps {
   place: number;
   parent: number | null;
-  canRegenerate: boolean;
   picked: Alternative | null;
   text: string;
   onText: (text: string) => void;
   onForce: () => void;
 }
 
-/** Overrule: force what is picked or typed, or let the model try again. */
+/** Overrule: force what is picked or typed. */
 export function ForceForm(props: ForceProps) {
-  const { place, parent, canRegenerate, picked, text, onText, onForce } = props;
+  const { place, parent, picked, text, onText, onForce } = props;
   const viewer = useViewer();
   const refused = useStore((store) => overruleRefusal(store, place));
-  const greedy = useStore((store) => store.state.settings.temperature === 0);
   const tokenization = useTokenization(parent, text);
   const nothing = picked === null && text === "";
   const why = refused ?? (nothing ? "Choose an alternative or type a text first." : null);
@@ -64,19 +62,6 @@ export function ForceForm(props: ForceProps) {
       </div>
       {tokenization !== null && <Pieces tokenization={tokenization} />}
       {(tokenization === null || refused !== null) && <p class="itw-hint">{words}</p>}
-      {canRegenerate && (
-        <Button
-          refused={refused}
-          title={
-            greedy
-              ? "Greedy decoding makes the same text again."
-              : "Grow another continuation in this place, with the next seed."
-          }
-          onPress={() => viewer.regenerate(place)}
-        >
-          Regenerate from here
-        </Button>
-      )}
     </div>
   );
 }

@@ -4,6 +4,7 @@ import { sameFields, useStore, useViewer } from "../hooks";
 import { ORIGINS } from "../protocol";
 import { textOf } from "../text";
 import { AlternativesPanel } from "./alternatives";
+import { Growing } from "./growing";
 import { Stages } from "./stages";
 import { TokenLabel } from "./token_label";
 
@@ -12,10 +13,11 @@ const CONTEXT_TOKENS = 6;
 interface PanelProps {
   prefix: string;
   onLeave: () => void;
+  onWhatIf: () => void;
 }
 
 /** The place that is looked at: what stands there, what might have, and how to overrule it. */
-export function Panel({ prefix, onLeave }: PanelProps) {
+export function Panel({ prefix, onLeave, onWhatIf }: PanelProps) {
   const viewer = useViewer();
   const { place, row, parent, generation } = useStore((store) => {
     const place = store.place !== null && store.place <= store.path.length ? store.place : null;
@@ -54,6 +56,7 @@ export function Panel({ prefix, onLeave }: PanelProps) {
         row={row}
         parent={parent}
       />
+      <Growing place={place} standing={row !== null} onWhatIf={onWhatIf} />
       <Stages row={row} />
     </section>
   );

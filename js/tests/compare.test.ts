@@ -1,0 +1,111 @@
+import { expect, test } from "vitest";
+import { userEvent } from "vitest/browser";
+import { FakeKernel } from "./fake_kernel";
+import { selectedToken, show } from "./mount";
+
+/** Three branches: of the second every token is another, the third has the first one's last again. */
+function kernelWith(length = 3): FakeKernel {
+  const kernel = new FakeKernel(["The", " cat"], [" sat", " down", " on", " ran", " off", "!"]);
+  for (const text of [
+    [" sat", " down", " on"],
+    [" ran", " off", "!"],
+    [" off", "!", " on"],
+  ]) {
+    kernel.state.head = 1;
+    kernel.write([...text, ...Array(length - 3).fill("!")]);
+  }
+  kernel.save();
+  return kernel;
+}
+
+function tableOf(el: Element, name = "Aligned tokens"): string[][] {
+  const rows = el.querySelectorAll<HTMLTableRowElement>(`[aria-label="${name}"] tbody tr`);
+  return [...rows].map((row) => [...row.cells].map(({ textContent }) => textContent.trim()));
+}
+
+async function opened(kernel: FakeKernel) {
+  const shown = show(kernel);
+  await shown.screen.getByRole("button", { name: "Compare branches" }).click();
+  return shown;
+}
+
+test("the branch that is shown stands beside the one that it parted from, difference by difference", async () => {
+  const kernel = kernelWith();
+  const { el, screen } = await opened(kernel);
+  await expect.poll(() => tableOf(el)[0]?.at(-1)).toBe("0.50");
+  expect(kernel.model.last("compare")).toMatchObject({ tips: [4, 10] });
+  await expect.element(screen.getByText(/^They share 2 tokens and part at 2; /)).toBeVisible();
+  const bits = (row: number) => kernel.rows[row]?.surprisal ?? Number.NaN;
+  for (const [index, line] of tableOf(el).entries()) {
+    const [first, other] = [2 + index, 8 + index];
+    const difference = bits(other) - bits(first);
+    const signed = `${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(2)}`;
+    expect(line[2]).toBe(bits(first).toFixed(2));
+    expect(line.slice(4)).toEqual([bits(other).toFixed(2), signed, "0.50"]);
+  }
+  expect(tableOf(el).map(([at]) => at)).toEqual(["2 part", "3", "4 meet"]);
+});
+
+test("totals are those of the tokens after the shared ones", async () => {
+  const kernel = kernelWith();
+  const { el } = await opened(kernel);
+  const name = "Totals from where they part";
+  await expect.poll(() => tableOf(el, name)).toHaveLength(2);
+  for (const [branch, rows] of [
+    [2, 3, 4],
+    [8, 9, 10],
+  ].entries()) {
+    const bits = rows.reduce((sum, row) => sum + (kernel.rows[row]?.surprisal ?? 0), 0);
+    const bytes = rows.reduce((sum, row) => {
+      return sum + (kernel.vocabulary[kernel.rows[row]?.token_id ?? 0]?.length ?? 0);
+    }, 0);
+    const [, tokens, total, perByte] = tableOf(el, name)[branch] ?? [];
+    expect([tokens, total]).toEqual(["3", bits.toFixed(2)]);
+    expect(Number(perByte)).toBeCloseTo(bits / bytes, 1);
+  }
+});
+
+test("branches are chosen, two to six", async () => {
+  const kernel = kernelWith();
+  const { el, screen } = await opened(kernel);
+  await screen.getByRole("checkbox", { name: "Branch 2" }).click();
+  await expect.poll(() => kernel.model.last("compare")).toMatchObject({ tips: [4, 10, 7] });
+  await expect.poll(() => tableOf(el)[0]).toHaveLength(11);
+  await screen.getByRole("checkbox", { name: "Branch 2" }).click();
+  await screen.getByRole("checkbox", { name: "Branch 3" }).click();
+  await expect.poll(() => tableOf(el)).toHaveLength(0);
+});
+
+test("the alignment is shown at once, and divergences when the model has them", async () => {
+  const kernel = kernelWith();
+  const { el, screen } = await opened(kernel);
+  await expect.poll(() => tableOf(el)).toHaveLength(3);
+  const { onSend } = kernel.model;
+  kernel.model.onSend = (message) => message.kind !== "divergences" && onSend(message);
+  await screen.getByRole("checkbox", { name: "Branch 2" }).click();
+  await expect.element(screen.getByText("KL: asking the kernel …")).toBeVisible();
+  expect(tableOf(el)[0]?.at(-1)).toBe("…");
+  // What is not wanted any more is given up.
+  await screen.getByRole("button", { name: "Compare branches" }).click();
+  const asked = kernel.model.last("divergences");
+  expect(kernel.model.last("divergences-cancel")).toMatchObject({ id: asked?.id });
+});
+
+test("a token is shown in its branch, by click and by keys", async () => {
+  const kernel = kernelWith();
+  const { el, screen } = await opened(kernel);
+  await screen.getByRole("button", { name: '" down" in Branch 1' }).click();
+  expect(kernel.model.last("switch")).toMatchObject({ row: 4 });
+  await expect.poll(() => selectedToken(el)).toContain('" down"');
+  await userEvent.keyboard("{ArrowRight}{ArrowDown}{Enter}");
+  await expect.poll(() => kernel.model.last("switch")).toMatchObject({ row: 10 });
+  await expect.poll(() => selectedToken(el)).toContain('" on"');
+});
+
+test("a long comparison is drawn a hundred lines at a time", async () => {
+  const kernel = kernelWith(260);
+  const { el, screen } = await opened(kernel);
+  await expect.poll(() => tableOf(el)).toHaveLength(100);
+  await screen.getByRole("button", { name: "Show more of 260 lines" }).click();
+  expect(tableOf(el)).toHaveLength(200);
+});
