@@ -22,7 +22,7 @@ _CONTEXT_TOKENS = 64
 
 
 class Tokenizing:
-    """Shows the pages of a viewer what a text is before it is forced. Nothing passes through the model."""
+    """Shows the pages of a viewer what a text is before it is forced. The layers of the model are not run."""
 
     def __init__(self, viewer: TokenStream, replies: Replies, distributions: Distributions) -> None:
         self._viewer = viewer
@@ -38,26 +38,32 @@ class Tokenizing:
         before = session.tree.token_ids(session.tree[parent].row)
         token_ids = vocabulary.encode(request["text"])
         known, last = _known(session.tree, parent, token_ids)
-        following = token_ids[len(known) : len(known) + 1]
 
-        def message(distribution: Distribution | None) -> Message:
-            new = [] if distribution is None else [distribution.surprisal(i) for i in following]
-            surprisals = [*known, *new]
-            unknown = [None] * (len(token_ids) - len(surprisals))
+        def message(p: Distribution | None) -> Message:
             joined = _joined(vocabulary, before[-_CONTEXT_TOKENS:], request["text"], token_ids)
             fields = {
                 "token_ids": token_ids,
-                # JSON knows no infinity, and what the model rules out has no price.
-                "surprisals": [*(bits if math.isfinite(bits) else None for bits in surprisals), *unknown],
+                "surprisals": _priced(token_ids, known, p),
                 "joined": joined,
             }
             return fields, encode_tokens(sorted({*token_ids, *joined}), vocabulary)
 
         held = self._distributions.held(last)
-        if held is None and following and session.holds_distribution(last):
+        is_all_known = len(known) == len(token_ids)
+        if held is None and not is_all_known and session.holds_distribution(last):
             self._replies.answer_when_done(request, session.read_distribution(last), message)
         else:
             self._replies.answer(request, lambda: message(held))
+
+
+def _priced(token_ids: Sequence[int], known: Sequence[float], p: Distribution | None) -> list[float | None]:
+    """Bits of each token: those that are known, one more if `p` after them is, and None for the others."""
+    bits = [*known]
+    if p is not None and len(known) < len(token_ids):
+        bits.append(p.surprisal(token_ids[len(known)]))
+    # JSON knows no infinity, and what the model rules out has no price.
+    prices = [one if math.isfinite(one) else None for one in bits]
+    return prices + [None] * (len(token_ids) - len(prices))
 
 
 def _known(tree: TokenTree, parent: int, token_ids: Sequence[int]) -> tuple[list[float], int]:
