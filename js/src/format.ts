@@ -22,7 +22,9 @@ export function probability(value: number): string {
   if (Number.isNaN(value)) return "–";
   if (value >= 0.001) return value.toFixed(3);
   if (value === 0) return "0";
-  return value >= 0.0001 ? value.toFixed(4) : value.toExponential(1);
+  if (value >= 0.0001) return value.toFixed(4);
+  // Six signs at most, which is what a column holds.
+  return value.toExponential(value >= 1e-9 ? 1 : 0);
 }
 
 export function percent(share: number): string {

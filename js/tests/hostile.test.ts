@@ -1,6 +1,7 @@
 // Token texts that would be markup, code, control or nonsense elsewhere: here they are text.
 
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { userEvent } from "vitest/browser";
 import HOSTILE from "../../tests/fixtures/hostile.json";
 import { nameOf, textOf } from "../src/text";
 import { bytesOf } from "./encode";
@@ -55,7 +56,7 @@ function kernelWith(pieces: Piece[]): FakeKernel {
   return kernel;
 }
 
-/** Walk through the alternatives from the first to the last, of which the page holds those in sight. */
+/** Walk through the alternatives, of which the page holds those in sight, and point at a token. */
 async function everything(el: Element, look: () => void = () => {}): Promise<void> {
   await frame();
   const list = el.querySelector('[aria-label="Alternatives"]') as HTMLElement;
@@ -65,6 +66,10 @@ async function everything(el: Element, look: () => void = () => {}): Promise<voi
     await expect.poll(() => list.textContent).not.toContain("is being read");
     look();
   }
+  // The pointer may rest there from the test before, and then does not come.
+  await userEvent.hover(list);
+  await userEvent.hover(tokens(el)[5] as HTMLElement);
+  await expect.poll(() => el.querySelector("[role=tooltip]")).not.toBeNull();
   await pause(SETTLED_MS);
   look();
 }
