@@ -53,9 +53,16 @@ async function draw(): Promise<void> {
   for (let i = 0; i < 4; i++) await frame();
 }
 
-async function stream(): Promise<void> {
+/** From the beginning to the end, where the text grows. */
+async function scroll(): Promise<void> {
   const list = el.querySelector(".itw-tokens") as HTMLElement;
-  list.scrollTop = list.scrollHeight;
+  for (let step = 0; step <= 60; step++) {
+    list.scrollTop = (list.scrollHeight * step) / 60;
+    await frame();
+  }
+}
+
+async function stream(): Promise<void> {
   kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: STREAMED, stopping: false } });
   const start = performance.now();
   for (let made = 0; made < STREAMED; ) {
@@ -66,14 +73,6 @@ async function stream(): Promise<void> {
     made += count;
   }
   await frame();
-}
-
-async function scroll(): Promise<void> {
-  const list = el.querySelector(".itw-tokens") as HTMLElement;
-  for (let step = 0; step <= 60; step++) {
-    list.scrollTop = (list.scrollHeight * step) / 60;
-    await frame();
-  }
 }
 
 /** Ten clicks on tokens far from each other, each until its alternatives are there. */
@@ -88,4 +87,4 @@ async function select(): Promise<void> {
   }
 }
 
-window.acts = { draw, stream, scroll, select };
+window.acts = { draw, scroll, stream, select };

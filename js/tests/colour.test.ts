@@ -219,6 +219,10 @@ describe.each(THEMES)("in the %s theme", (theme) => {
           const style = getComputedStyle(part as Element);
           return [style.fontWeight, style.textDecorationLine, style.textDecorationStyle].join(" ");
         });
+        const [ground, keyGround] = ([token, key] as Element[]).map(
+          (part) => getComputedStyle(part).backgroundColor,
+        );
+        expect(ground, origin).toBe(keyGround);
         // Each origin has a mark that needs no colour, and the key shows it.
         expect(mark).toBe(keyMark);
       }

@@ -185,6 +185,59 @@ describe("text", () => {
     expect(copied(el).clipboard).toBe("The a\n\n");
   });
 
+  test.each([
+    ["a zero-width space", "\u200B"],
+    ["a word joiner", "\u2060"],
+    ["a byte order mark", "\uFEFF"],
+    ["a soft hyphen", "\u00AD"],
+  ])("%s by itself can be seen and clicked", async (_, text) => {
+    const { el } = show(kernelWith([" a", text, " b"]));
+    await frame();
+    const token = tokens(el)[2] as HTMLElement;
+    const { left, top, height } = token.getBoundingClientRect();
+    expect(document.elementFromPoint(left + 1, top + height / 2)).toBe(token);
+    expect(getComputedStyle(token, "::after").inlineSize).toBe("4px");
+    expect(copied(el).clipboard).toBe(`The a${text} b`);
+  });
+
+  test("what several tokens join is one glyph", async () => {
+    const apart = show(kernelWith(["👩", "\u200D", "💻"]));
+    const whole = show(kernelWith(["👩\u200D💻"]));
+    await frame();
+    const [woman, , computer] = tokens(apart.el)
+      .slice(1)
+      .map((token) => token.getBoundingClientRect());
+    const glyph = tokens(whole.el)[1]?.getBoundingClientRect();
+    const width = (computer?.right ?? 0) - (woman?.left ?? 0);
+    expect(width).toBeCloseTo(glyph?.width ?? 0, 0);
+  });
+
+  test("separators of lines and paragraphs have a mark and break nothing", async () => {
+    const text = "a\u2028b\u2029c";
+    const { el } = show(kernelWith([text]));
+    await frame();
+    const token = tokens(el)[1] as HTMLElement;
+    expect(token.getClientRects()).toHaveLength(1);
+    expect([...token.children].map((mark) => mark.getAttribute("data-mark"))).toEqual([
+      "⟨U+2028⟩",
+      "⟨U+2029⟩",
+    ]);
+    expect(copied(el).clipboard).toBe(`The${text}`);
+  });
+
+  test("a special token is told apart from the same text", async () => {
+    const kernel = new FakeKernel(["The"], ["<|end|>", " <|end|>"]);
+    kernel.delimiters.add(kernel.idOf("<|end|>"));
+    kernel.write(["<|end|>", " <|end|>"]);
+    kernel.save();
+    const { el } = show(kernel);
+    await frame();
+    expect(tokens(el)[1]?.ariaLabel).toMatch(/^"<\|end\|>", special token, /);
+    expect(tokens(el)[2]?.ariaLabel).not.toContain("special");
+    const [special, text] = [1, 2].map((place) => getComputedStyle(tokens(el)[place] as Element));
+    expect(special?.fontFamily).not.toBe(text?.fontFamily);
+  });
+
   test("right-to-left text is laid out from the right", async () => {
     const { el } = show(kernelWith(["\n", "שלום", " עולם"]));
     await frame();

@@ -4,7 +4,10 @@ import { byteMark, markOf, type Piece } from "../text";
 
 // What is marked within running text. Joiners and the like stay as they are: the shape of the text
 // around them depends on them. Directional overrides are marked and kept from reaching further.
-const MARKED = /([\p{Cc}\u202A-\u202E\u2066-\u2069])/u;
+const MARKED = /([\p{Cc}\p{Zl}\p{Zp}\u202A-\u202E\u2066-\u2069])/u;
+/** Text that has no width at all, and joins nothing: a joiner stands within the glyph that it makes. */
+const UNSEEN =
+  /^(?:(?!\u034F|\u200C|\u200D|[\p{Variation_Selector}\u{E0020}-\u{E007F}])\p{Default_Ignorable_Code_Point})+$/u;
 
 export function element(name: string): HTMLElement {
   const span = document.createElement("span");
@@ -20,6 +23,7 @@ export function addText(option: HTMLElement, piece: Piece): void {
   }
   if (!MARKED.test(piece.text)) {
     option.append(piece.text);
+    option.classList.toggle("itw-unseen", UNSEEN.test(option.textContent ?? ""));
     return;
   }
   for (const part of piece.text.split(MARKED)) {
