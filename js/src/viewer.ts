@@ -71,9 +71,9 @@ export class Viewer {
     const parent = path[place];
     if (parent === undefined) return;
     const { prompt, settings: before } = state;
-    // With the same seed it would be the same again.
-    const goesOn = tree.children(parent).length === 0;
-    const settings = { ...before, seed: before.seed + (goesOn ? 0 : 1) };
+    // With the same seed what follows already would come again.
+    const seed = before.seed + Math.min(1, tree.children(parent).length);
+    const settings = { ...before, seed };
     void this.#connection.request("generate", { prompt, settings, parent });
   }
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from itwidgets.tree import Place, aligned
+from itwidgets.tree import Comparison, Origin, Place, StoredVocabulary, TokenTree, aligned
 
 TEXTS = st.lists(st.integers(0, 3), max_size=30)
 
@@ -46,3 +46,22 @@ def test_places_without_a_partner_stand_behind_those_with_one() -> None:
     places = aligned([1, 2, 3], [1, 7, 8, 9, 3])
     assert places == [(0, 0), (1, 1), (None, 2), (None, 3), (2, 4)]
     assert all(a.other is None or b.other is None or a.other < b.other for a, b in pairwise(places))
+
+
+@given(texts=st.lists(TEXTS, min_size=2, max_size=4))
+def test_lines_hold_each_token_once_and_pairs_as_they_were_aligned(texts: list[list[int]]) -> None:
+    tree = TokenTree(StoredVocabulary({i: bytes([i]) for i in range(10)}))
+    start = tree.append(parent=-1, token_id=9, origin=Origin.PROMPT)
+    tips = []
+    for text in texts:
+        row = start
+        for token_id in text:
+            row = tree.append(parent=row, token_id=token_id, origin=Origin.SAMPLED)
+        tips.append(tree[row])
+    comparison = Comparison(tree, tuple(tips))
+    for branch, path in enumerate(comparison.paths):
+        own = [line[branch] for line in comparison.lines if line[branch] is not None]
+        assert own == list(range(len(path)))
+        beside = {Place(line[0], line[branch]) for line in comparison.lines}
+        assert set(comparison.alignments[branch]) <= beside
+    assert all(any(place is not None for place in line) for line in comparison.lines)

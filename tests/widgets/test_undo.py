@@ -75,6 +75,19 @@ class Moves(RuleBasedStateMachine):
         self.page.ask("force", parent=parent, token_id=token_id, settings=self.page.viewer.settings)
         self.moved(self.tree[parent].position + 1)
 
+    @rule(data=st.data())
+    def grow_siblings(self, data: st.DataObject) -> None:
+        parent = data.draw(st.integers(0, self.page.rows - 1))
+        self.page.ask("siblings", parent=parent, n=2, settings=self.page.viewer.settings)
+        self.moved(self.tree[parent].position + 1)
+
+    @rule(data=st.data())
+    def keep_what_if(self, data: st.DataObject) -> None:
+        parent = data.draw(st.integers(0, self.page.rows - 1))
+        content = self.page.ask("rollout", parent=parent, k=2, settings=self.page.viewer.settings)
+        self.page.ask("adopt", rollout=content["rollout"], index=1)
+        self.moved(self.tree[parent].position + 1)
+
     @rule(text=st.sampled_from([PROMPT, "The capital", "The capital of Italy"]))
     def edit_the_prompt(self, text: str) -> None:
         self.page.ask("generate", prompt=text, settings=self.page.viewer.settings)
@@ -114,7 +127,7 @@ class Moves(RuleBasedStateMachine):
 def test_any_moves_can_be_undone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "INTERVAL_S", 0.001)
     machine = type("MovesOnATinyModel", (Moves,), {"engine": engine})
-    few = settings(max_examples=25, stateful_step_count=MOVES, deadline=None)
+    few = settings(max_examples=12, stateful_step_count=MOVES, deadline=None)
     run_state_machine_as_test(machine, settings=few)
 
 

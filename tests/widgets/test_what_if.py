@@ -157,6 +157,14 @@ class TestSiblings:
         assert len(session.tree) == session.prompt_length + 6 + 3
         assert grown.state["notice"] is None
 
+    def test_python_asks_for_them_alike(self, grown: FakePage) -> None:
+        viewer = grown.viewer
+        grown.ask("settings", settings=settings(grown, seed=7, max_new_tokens=2))
+        nodes = viewer.siblings(3, n=2).wait()
+        grown.settle()
+        assert viewer.selected == nodes[0].tree[viewer.session.branches[-1].start]
+        assert len(viewer.session.branches) == 3
+
     def test_greedy_ones_are_refused(self, grown: FakePage) -> None:
         error = grown.refused(
             "siblings", parent=place(grown, 1), n=2, settings=settings(grown, temperature=0)

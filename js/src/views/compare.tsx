@@ -34,8 +34,10 @@ export function Compare() {
 
 function Chosen() {
   const { store } = useViewer();
-  // Whatever is shown of a branch changes only with the rows.
-  useStore(({ generation, table }) => `${generation}/${table.length}`);
+  // While a branch grows nothing is drawn anew.
+  useStore(({ generation, table, tree, busy }) =>
+    [generation, tree.branches.length, busy || table.length].join(),
+  );
   const offline = useStore((store) => store.offline && store.readOnly);
   const [wanted, setWanted] = useState(() => firstTwo(store));
   const { branches } = store.tree;
