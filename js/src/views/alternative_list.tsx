@@ -3,7 +3,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { DistributionName } from "../protocol";
 import type { Alternative } from "../windows";
 import { Option } from "./alternative_option";
-import type { Alternatives } from "./use_alternatives";
+import type { Listing } from "./use_alternatives";
 
 /** Height of a row, in CSS pixels, and how many are in sight. */
 const ROW = 26;
@@ -13,7 +13,7 @@ const MARGIN = 6;
 
 interface ListProps {
   prefix: string;
-  alternatives: Alternatives;
+  alternatives: Listing;
   /** The row that the keys are at; null for none. */
   at: number | null;
   onPick: (index: number) => void;
@@ -98,7 +98,7 @@ export function AlternativeList({ prefix, alternatives, at, onPick, onForce }: L
 }
 
 /** What the columns are; a click on a distribution orders the tokens by it. */
-function Columns({ alternatives }: { alternatives: Alternatives }) {
+function Columns({ alternatives }: { alternatives: Listing }) {
   const { names, order, setOrder } = alternatives;
   return (
     <div class="itw-columns">

@@ -7,7 +7,7 @@ import { Figures } from "./figures";
 import { ForceForm } from "./force";
 import { Reading } from "./reading_state";
 import { overruleRefusal } from "./refusals";
-import { type Alternatives, useAlternatives } from "./use_alternatives";
+import { type Listing, useAlternatives } from "./use_alternatives";
 import { useWait } from "./use_answer";
 
 interface AlternativesProps {
@@ -95,7 +95,7 @@ export function AlternativesPanel({ prefix, place, row, parent }: AlternativesPr
 }
 
 /** Where the token that was picked stands: of tokens that tie, what comes later may change the order. */
-function placeOf({ index, item: picked }: Pick, item: Alternatives["item"]): number {
+function placeOf({ index, item: picked }: Pick, item: Listing["item"]): number {
   if (picked === undefined) return index;
   for (let away = 0; away < WINDOW; away++) {
     for (const near of [index - away, index + away]) {
@@ -114,13 +114,13 @@ function missingOf(noContext: boolean, noModel: boolean): string | null {
 }
 
 /** What there is to say of the list as a whole, and why a part of it is not there. */
-function Rest({ alternatives }: { alternatives: Alternatives }) {
+function Rest({ alternatives }: { alternatives: Listing }) {
   const { failed, retry } = alternatives;
   const words = restOf(alternatives, useWait());
   return <Reading failed={failed} words={words} onRetry={retry} />;
 }
 
-function restOf(alternatives: Alternatives, wait: string): string {
+function restOf(alternatives: Listing, wait: string): string {
   const { search, total, held, item, order, lacking, readOnly, answered } = alternatives;
   if (search === "") {
     const last = Math.min(held > 0 ? held : WINDOW, total);

@@ -11,7 +11,7 @@ const TYPING_PAUSE_MS = 150;
 const PASSING_PAUSE_MS = 60;
 
 /** The tokens that might stand in a place, as many as the vocabulary has. */
-export interface Alternatives {
+export interface Listing {
   /** Changes when the list is another one, and begins at its top. */
   key: string;
   /** The token that stands in the place. */
@@ -46,11 +46,7 @@ export interface Alternatives {
 }
 
 /** What the table holds of a place at once, and the rest when it is asked for and comes. */
-export function useAlternatives(
-  place: number,
-  row: number | null,
-  parent: number | null,
-): Alternatives {
+export function useAlternatives(place: number, row: number | null, parent: number | null): Listing {
   const viewer = useViewer();
   const { store } = viewer;
   const { table } = store;
