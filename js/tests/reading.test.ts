@@ -108,6 +108,11 @@ describe("words", () => {
     expect(el.querySelector(".itw-tokens")?.textContent).toBe("The few exper");
   });
 
+  test("of a text without spaces are one, of which the beginning is heard", async () => {
+    const { el } = await words(kernelWith(Array(50).fill("字")));
+    expect(tokens(el)[1]?.ariaLabel).toMatch(/^" few字{29}…", word of 51 tokens, /);
+  });
+
   test("are a matter of one view, which keeps it whatever is drawn", async () => {
     const kernel = kernelWith();
     const { view } = open(kernel);
@@ -323,6 +328,16 @@ describe("the tooltip", () => {
     await expect.poll(() => tip(el)?.textContent).toContain("exper");
     expect(document.activeElement).toBe(list(el));
     await userEvent.keyboard("{Escape}");
+    await expect.poll(() => tip(el)).toBeNull();
+  });
+
+  test("goes with its token", async () => {
+    const kernel = kernelWith();
+    const { el } = show(kernel);
+    await frame();
+    await hover(el, 6);
+    expect(tip(el)).not.toBeNull();
+    kernel.delta({ head: 3 });
     await expect.poll(() => tip(el)).toBeNull();
   });
 

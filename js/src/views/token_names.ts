@@ -4,6 +4,9 @@ import { ORIGINS, type Origin } from "../protocol";
 import type { Table } from "../table";
 import { joinedBytes, nameOf } from "../text";
 
+/** So many tokens of a word are read out. */
+const LONGEST_WORD = 30;
+
 /** Why a row's token stands where it stands. */
 export function originOf(table: Table, row: number): Origin | undefined {
   return ORIGINS[table.value("origin", row)];
@@ -27,8 +30,13 @@ export class TokenNames {
 
   /** The tokens of one word. */
   word(table: Table, rows: readonly number[]): string {
-    const text = nameOf(joinedBytes(rows.map((row) => table.bytes(row))));
-    const words = [`"${text}"`, `word of ${format.plural(rows.length, "token")}`];
+    // Where no spaces are written, a word is a whole text.
+    const heard = rows.slice(0, LONGEST_WORD).map((row) => table.bytes(row));
+    const text = nameOf(joinedBytes(heard));
+    const words = [
+      `"${text}${heard.length < rows.length ? "…" : ""}"`,
+      `word of ${format.plural(rows.length, "token")}`,
+    ];
     words.push(...chances(joined(SURPRISAL, table, rows)));
     return this.#ended(words, table, rows);
   }

@@ -1,5 +1,6 @@
 import type { RefObject, TargetedPointerEvent } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { useViewer } from "../hooks";
 import type { Range } from "../totals";
 import { TokenText } from "./token_text";
 import { Tooltip } from "./tooltip";
@@ -18,6 +19,7 @@ interface Target {
 
 /** A tooltip for the token that the pointer or the keyboard rests on. */
 export function useTooltip(text: RefObject<TokenText | null>) {
+  const { store } = useViewer();
   const [shown, show] = useState<Target | null>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   /** Where the pointer is: small movements on one token change nothing. */
@@ -45,7 +47,11 @@ export function useTooltip(text: RefObject<TokenText | null>) {
     if (shown === null) return;
     // What moves the text under it takes it away.
     addEventListener("scroll", hide, { capture: true });
-    return () => removeEventListener("scroll", hide, { capture: true });
+    const stop = store.listen(() => shown.anchor.isConnected || hide());
+    return () => {
+      removeEventListener("scroll", hide, { capture: true });
+      stop();
+    };
   }, [shown]);
 
   const over = (event: TargetedPointerEvent<HTMLElement>) => {
@@ -69,8 +75,8 @@ export function useTooltip(text: RefObject<TokenText | null>) {
       rest(place, WALKED);
     },
     handlers: { onPointerOver: over, onPointerLeave: leave, onPointerDown: hide, onBlur: hide },
-    tooltip: shown?.anchor.isConnected ? (
+    tooltip: shown && (
       <Tooltip {...shown} onEnter={() => clearTimeout(timer.current)} onLeave={leave} />
-    ) : null,
+    ),
   };
 }
