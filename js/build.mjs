@@ -29,6 +29,13 @@ const options = {
   format: "esm",
   target: "es2022",
   minify: !watch,
+  // tsconfig.json has JSX as the type checker needs it.
+  tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+  jsx: "transform",
+  jsxFactory: "h",
+  jsxFragment: "Fragment",
+  inject: ["js/src/jsx.ts"],
+  charset: "utf8",
   sourcemap: watch ? "inline" : false,
   legalComments: "none",
   logLevel: "info",

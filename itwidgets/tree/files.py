@@ -73,9 +73,14 @@ class SessionFileError(ValueError):
 
 def save_session(path: str | os.PathLike[str], session: SavedSession) -> None:
     """Write a session; a file of that name stays as it was until the new one is whole."""
+    write_whole(path, session_text(session))
+
+
+def session_text(session: SavedSession) -> str:
+    """Return a session as the text of its file."""
     content = _canonical(_content(session))
     head = f'{{"format": "{FORMAT}", "version": {VERSION}, "digest": "{_digest(content)}", "content": '
-    write_whole(path, f"{head}{content}}}")
+    return f"{head}{content}}}"
 
 
 def write_whole(path: str | os.PathLike[str], text: str) -> None:

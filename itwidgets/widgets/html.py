@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from itwidgets.engine import Session
+from itwidgets.tree import Recipe
 from itwidgets.widgets.bundle import bundle_text
 from itwidgets.widgets.page import Page
 from itwidgets.widgets.prompt_field import PromptField
@@ -20,6 +21,10 @@ from itwidgets.widgets.protocol import State
 from itwidgets.widgets.settings import DEFAULTS
 from itwidgets.widgets.state import state_of
 
+MOST_RECIPES = 3
+"""So many ways in which tokens were chosen are named in the footer."""
+
+_NAMED = ("device", "torch", "transformers")
 _READ_ONLY = "This page shows a saved session: it can be read, and what needs the model needs a notebook."
 
 
@@ -69,10 +74,27 @@ def _title(session: Session) -> str:
 
 
 def _footer(session: Session) -> str:
-    """Say which model made the text, and by what."""
+    """Say which model made the text, how, and by what."""
     identity = session.identity
     parts = [f"Made with {identity.name}", identity.dtype]
     if identity.adapter is not None:
         parts.append(f"adapter {identity.adapter}")
-    parts += [f"{name} {value}" for name, value in identity.environment.items()]
-    return f"{', '.join(parts)}. Shown by itwidgets {metadata.version('itwidgets')}."
+    environment = identity.environment
+    parts += [f"{name} {environment[name]}" for name in _NAMED if name in environment]
+    return f"{', '.join(parts)}. {_drawn(session)}Shown by itwidgets {metadata.version('itwidgets')}."
+
+
+def _drawn(session: Session) -> str:
+    """Say how the sampled tokens were chosen."""
+    tree = session.tree
+    used = sorted({int(number) for number in tree.column("recipe")} - {-1})
+    recipes = [tree.record.recipes[number] for number in used[:MOST_RECIPES]]
+    ways = [f"{_program(recipe)} with seed {recipe.seed}" for recipe in recipes]
+    if len(used) > MOST_RECIPES:
+        ways.append(f"{len(used) - MOST_RECIPES} more")
+    return f"Drawn by {'; '.join(ways)}. " if ways else ""
+
+
+def _program(recipe: Recipe) -> str:
+    program = recipe.program
+    return program if isinstance(program, str) else " >> ".join(map(repr, program.operators))

@@ -45,6 +45,7 @@ RequestKind = Literal[
     "stages",
     "tokenize",
     "snapshot",
+    "export",
     "dismiss",
     "distribution-cancel",
     "stages-cancel",
@@ -165,6 +166,7 @@ class Request(TypedDict):
     rollout: NotRequired[int]
     index: NotRequired[int]
     tips: NotRequired[list[int]]
+    format: NotRequired[str]
 
 
 class Table(Protocol):

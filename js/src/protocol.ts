@@ -165,6 +165,9 @@ export interface Stage {
   moved: [number, number, number][];
 }
 
+/** Files that the kernel writes of a session. */
+export type FileFormat = "html" | "session" | "csv";
+
 /** What each request carries besides `kind` and `id`. */
 export interface Requests {
   generate: { prompt: string; settings: Settings; parent?: number };
@@ -184,6 +187,7 @@ export interface Requests {
   compare: { tips: readonly number[] };
   divergences: { tips: readonly number[] };
   snapshot: object;
+  export: { format: FileFormat };
   dismiss: { notice: number };
 }
 export type RequestKind = keyof Requests;

@@ -6,6 +6,7 @@ import {
   type DistributionQuery,
   decodeAlternatives,
   decodeTokens,
+  type FileFormat,
   type Settings,
   type Stage,
 } from "./protocol";
@@ -231,6 +232,14 @@ export class Viewer {
       this.store.table.addTokens(decodeTokens(reply.buffers));
       return { text, token_ids, surprisals, joined };
     });
+  }
+
+  /** Ask for a file that the kernel writes. Null when that failed. */
+  file(format: FileFormat): Promise<Blob | null> {
+    return this.#ask(
+      this.#connection.request("export", { format }),
+      (reply) => new Blob(reply.buffers as DataView<ArrayBuffer>[]),
+    );
   }
 
   async #ask<Answer>(

@@ -25,6 +25,11 @@ function view(bytes: Uint8Array): DataView {
   return new DataView(shifted.buffer, 3, bytes.length);
 }
 
+/** A buffer that holds a text. */
+export function encodeText(text: string): DataView {
+  return view(encoder.encode(text));
+}
+
 function pack(dtype: Dtype, values: number[]): DataView {
   return view(new Uint8Array(new ARRAYS[dtype](values).buffer));
 }

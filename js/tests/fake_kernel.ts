@@ -1,5 +1,5 @@
 import type { Job, MeasureInfo, Settings, State } from "../src/protocol";
-import { bytesOf, encodeSlice, type Row } from "./encode";
+import { bytesOf, encodeSlice, encodeText, type Row } from "./encode";
 import { answerBranches, type FakeRollout } from "./fake_branches";
 import { FakeModel, type Sent } from "./fake_model";
 import { answerPlace, distributionsAfter, rankOf, sorted } from "./fake_places";
@@ -291,6 +291,9 @@ export class FakeKernel {
         this.respond(request, { state: this.state, header }, buffers);
         break;
       }
+      case "export":
+        this.respond(request, {}, [encodeText(`a file of the format ${request.format}`)]);
+        break;
     }
   }
 

@@ -21,6 +21,7 @@ export interface Sent {
   rollout?: unknown;
   index?: unknown;
   tips?: unknown;
+  format?: unknown;
 }
 
 /** The model that a host hands to a widget, with what was sent in place of a kernel. */

@@ -179,6 +179,7 @@ export const STATES: Record<string, Way> = {
   siblings: way(story(), click("Grow siblings"), make(45)),
   compare: way(story(), click("Compare branches"), wait(50), compareWith(2), wait(50)),
   "compare-waiting": way(story(), silence, click("Compare branches")),
+  saving: way(story(), click("Save as")),
   "read-only": way(readOnly),
   "read-only-next": way(readOnly, press("Tokens", "End")),
   branches: way(branchy),
@@ -209,7 +210,9 @@ async function drawn(): Promise<void> {
 /** Do something with the one thing on the page that has a name. */
 function at(name: string, act: (element: HTMLElement) => void): Step {
   return ({ el }) => {
-    const elements = el.querySelectorAll<HTMLElement>("button, input, select, textarea, [role]");
+    const elements = el.querySelectorAll<HTMLElement>(
+      "button, input, select, summary, textarea, [role]",
+    );
     const found = [...elements].find(
       (element) => element.checkVisibility() && nameOf(element).startsWith(name),
     );

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from itwidgets import Engine
+from itwidgets.interventions import Temperature, TopK
 from itwidgets.widgets import bundle
 from itwidgets.widgets.protocol import decode_slice
 from tests.models import PROMPT, gate_at
@@ -52,6 +53,20 @@ def test_the_file_holds_the_bundle_and_the_whole_tree(engine: Engine, tmp_path: 
     assert head["state"]["head"] == session.nodes[-1].row
     assert head["state"]["model"]["name"] == "tiny-llama"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_footer_says_how_the_text_was_made(engine: Engine) -> None:
+    session = engine.session(PROMPT)
+    session.generate(2).wait()
+    for seed in range(3):
+        session.generate(2, program=Temperature(0.5) >> TopK(9), seed=seed).wait()
+    page = session.to_html()
+    assert page is not None
+    (footer,) = re.findall("<footer>(.*)</footer>", page)
+    assert footer.startswith("Made with tiny-llama, float32, device cpu, torch ")
+    drawn = "Drawn by Greedy() with seed 0; Temperature(temperature=0.5) &gt;&gt; TopK(k=9) with seed 0; "
+    assert drawn in footer
+    assert "with seed 1; 1 more. Shown by itwidgets " in footer
 
 
 def test_a_page_allows_no_network(engine: Engine) -> None:

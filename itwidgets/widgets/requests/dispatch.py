@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from itwidgets.widgets.protocol import Request
 from itwidgets.widgets.requests.comparisons import Comparisons
 from itwidgets.widgets.requests.distributions import Distributions
+from itwidgets.widgets.requests.exports import exported
 from itwidgets.widgets.requests.reply import Replies
 from itwidgets.widgets.requests.rollouts import Rollouts
 from itwidgets.widgets.requests.stages import StagesOfPlaces
@@ -55,6 +56,7 @@ class Requests:
             "compare": comparisons.align,
             "divergences": comparisons.measure,
             "snapshot": lambda request: self._replies.answer(request, viewer.snapshot),
+            "export": lambda request: self._replies.answer(request, lambda: exported(viewer, request)),
         }
 
     def handle(self, content: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import { MetaRow } from "./meta";
 import { Notices } from "./notices";
 import { Panel } from "./panel";
 import { Progress } from "./progress";
+import { SaveAs } from "./save_as";
 import { Strip } from "./strip";
 import { Tokens } from "./tokens";
 import { type Question, WhatIf } from "./what_if";
@@ -87,6 +88,7 @@ function Frame() {
       )}
       {hasRows && <Branches prefix={prefix} />}
       <Compare />
+      {hasRows && <SaveAs />}
       <Progress />
     </div>
   );
