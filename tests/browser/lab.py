@@ -19,29 +19,27 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from playwright.sync_api import expect
 
-from tests.browser.server import wait_until
+from tests.browser.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from playwright.sync_api import ConsoleMessage, Locator, Page
+    from playwright.sync_api import Locator, Page
 
     from tests.browser.server import LabServer
 
 Theme = Literal["light", "dark"]
 
+SHARED_NOTEBOOK = "shared.ipynb"
+"""The notebook whose kernel outlives the tests that use it, with what they loaded."""
+
 READY_SECONDS = 60
 TAKEN_UP_SECONDS = 3
 ATTEMPTS = 5
 RUN_SECONDS = 120
-
-# Errors of the page that are known not to be ours: a pattern, and why it is harmless.
-ALLOWED_PAGE_ERRORS: dict[str, str] = {}
 
 # Starts one of Lab's commands without waiting for its end, which `window.itwRun` will tell.
 START_COMMAND = """([command]) => {
@@ -76,10 +74,6 @@ class Notebook:
         self.page = page
         self.lab = lab
         self.path = ""
-        self.page_errors: list[str] = []
-        self.console: list[str] = []
-        page.on("pageerror", self._note_page_error)
-        page.on("console", self._note_console)
         # Lab asks before it leaves an unsaved notebook; the tests never stay.
         page.on("dialog", lambda dialog: dialog.accept())
 
@@ -94,13 +88,16 @@ class Notebook:
             Relative to the server's root.
         """
         self.path = path
-        # `reset` forgets which notebooks an earlier test had open.
-        self.page.goto(f"{self.lab.url}/lab/tree/{path}?token={self.lab.token}&reset")
+        self.page.goto(self.address())
         self._wait_ready()
 
-    def create(self, cells: Sequence[str], path: str = "test.ipynb") -> None:
+    def address(self) -> str:
+        """Give the address of the notebook; `reset` forgets which ones an earlier test had open."""
+        return f"{self.lab.url}/lab/tree/{self.path}?token={self.lab.token}&reset"
+
+    def create(self, cells: Sequence[str], path: str = "test.ipynb", kernel: str = "python3") -> None:
         """Write a notebook of code cells and open it."""
-        self.open(self.lab.write_notebook(path, cells))
+        self.open(self.lab.write_notebook(path, cells, kernel))
 
     def save(self) -> None:
         """Save the notebook, widget views included."""
@@ -202,6 +199,17 @@ class Notebook:
         """Press the toolbar's interrupt button."""
         self.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
 
+    def interrupt_and_wait(self) -> None:
+        """Interrupt the cell that runs, and wait for its KeyboardInterrupt."""
+        self.interrupt()
+        try:
+            self.wait_finished()
+        except CellError as error:
+            if "KeyboardInterrupt" in str(error):
+                return
+            raise
+        raise AssertionError("no cell was interrupted")
+
     def clear_outputs(self) -> None:
         """Clear all outputs, say after a test has looked at a traceback that it expected."""
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
@@ -217,28 +225,6 @@ class Notebook:
         )
         is_light = str(theme == "light").lower()
         expect(self.page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
-
-    # -- what went wrong
-
-    def unexplained_errors(self) -> list[str]:
-        """List the page's uncaught and logged errors, but for those known not to be ours."""
-        return [
-            error
-            for error in self.page_errors
-            if not any(re.search(pattern, error) for pattern in ALLOWED_PAGE_ERRORS)
-        ]
-
-    def save_evidence(self, folder: Path) -> None:
-        """Leave a picture, the page's text and its console for whoever reads a failure."""
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self.page.screenshot(path=folder / "page.png")
-            text = self.page.locator("body").inner_text()
-        except PlaywrightError as error:
-            text = f"the page could not be read: {error}"
-        (folder / "page.txt").write_text(text, encoding="utf-8")
-        report = [*self.page_errors, "--- console", *self.console]
-        (folder / "console.txt").write_text("\n".join(report), encoding="utf-8")
 
     # -- how
 
@@ -274,12 +260,3 @@ class Notebook:
                 continue
             return
         raise TimeoutError(f"JupyterLab dropped {command} {ATTEMPTS} times")
-
-    def _note_page_error(self, error: PlaywrightError) -> None:
-        self.page_errors.append(f"{error.name}: {error.message}\n{error.stack or ''}")
-
-    def _note_console(self, message: ConsoleMessage) -> None:
-        self.console.append(f"{message.type}: {message.text}")
-        # anywidget catches what a widget throws while it loads or draws, and logs it here.
-        if message.type == "error":
-            self.page_errors.append(message.text)

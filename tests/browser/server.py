@@ -1,4 +1,8 @@
-"""A real JupyterLab server for the tests, with nothing of the user's own Jupyter in it."""
+"""A real Jupyter server for the tests, with nothing of the user's own Jupyter in it.
+
+JupyterLab is what it is started for. Notebook 7 and Voila are extensions of the same server, and have
+addresses of their own on it.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +10,23 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
-import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.error import URLError
 from urllib.parse import quote
 
 import nbformat
 
+from tests.browser.process import ServerProcess
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
     from types import TracebackType
 
-START_SECONDS = 60
-STOP_SECONDS = 20
+ROOT = Path(__file__).parents[2]
+
 # Settings that keep toasts and questions out of the page.
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {
@@ -30,25 +34,6 @@ SETTINGS = {
         "checkForUpdates": False,
     },
 }
-
-
-def wait_until(what: str, happened: Callable[[], bool], seconds: float) -> None:
-    """Ask again and again until something has happened.
-
-    Parameters
-    ----------
-    what : str
-        What is awaited, for the message of the TimeoutError.
-    happened : callable
-        Tells whether it has.
-    seconds : float
-        How long to wait at most.
-    """
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {seconds:.0f} s still waiting for {what}")
-        time.sleep(0.05)
 
 
 class LabServer:
@@ -68,17 +53,19 @@ class LabServer:
         self.token = secrets.token_hex(16)
         self.url = ""
         self._config = folder / "config"
+        self._data = folder / "data"
         self._runtime = folder / "runtime"
         self._environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(self._config),
-            "JUPYTER_DATA_DIR": str(folder / "data"),
+            "JUPYTER_DATA_DIR": str(self._data),
             "JUPYTER_RUNTIME_DIR": str(self._runtime),
             "IPYTHONDIR": str(folder / "ipython"),
             "JUPYTER_PREFER_ENV_PATH": "1",  # the python3 kernel of this environment
             "HF_HUB_OFFLINE": "1",  # kernels take no model from the network
+            "PYTHONPATH": str(ROOT),  # kernels import this copy of the project, and parts of its tests
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process = ServerProcess("JupyterLab", self.log)
 
     def __enter__(self) -> Self:
         self.root.mkdir(parents=True)
@@ -86,20 +73,7 @@ class LabServer:
             path = self._config / "lab" / "user-settings" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(settings), encoding="utf-8")
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                cwd=self.root,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            wait_until("JupyterLab to start", self._is_up, START_SECONDS)
-        except BaseException:
-            self._stop()
-            raise
+        self._process.start(self._command(), self.root, self._environment, self._is_up)
         return self
 
     def __exit__(
@@ -108,17 +82,29 @@ class LabServer:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop()
+        self._process.stop()
 
     def copy_in(self, folder: Path) -> None:
         """Copy a folder of notebooks into the root, under its own name."""
         shutil.copytree(folder, self.root / folder.name, ignore=shutil.ignore_patterns(".*"))
 
-    def write_notebook(self, path: str, cells: Sequence[str]) -> str:
+    def add_kernel(self, name: str, path: Path) -> None:
+        """Have a kernel of this environment that finds the modules in a folder first."""
+        folder = self._data / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        specification = {
+            "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": name,
+            "language": "python",
+            "env": {"PYTHONPATH": os.pathsep.join([str(path), self._environment["PYTHONPATH"]])},
+        }
+        (folder / "kernel.json").write_text(json.dumps(specification), encoding="utf-8")
+
+    def write_notebook(self, path: str, cells: Sequence[str], kernel: str = "python3") -> str:
         """Write a notebook of code cells; give back its path."""
         notebook = nbformat.v4.new_notebook(  # type: ignore[no-untyped-call]
             cells=[nbformat.v4.new_code_cell(source) for source in cells],  # type: ignore[no-untyped-call]
-            metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+            metadata={"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}},
         )
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -135,10 +121,12 @@ class LabServer:
         kernels = (one["kernel"] for one in self.sessions() if one["path"] == path)
         return next(kernels, None)
 
-    def shut_down_kernels(self) -> None:
-        """End every kernel, so that no model stays in memory."""
-        for session in self.sessions():
-            self.request("DELETE", f"api/sessions/{session['id']}")
+    def shut_down_kernels(self, *, but: str | None = None) -> None:
+        """End every kernel but that of one notebook, so that no model stays in memory."""
+        kept = self.kernel(but) if but is not None else None
+        for kernel in self.request("GET", "api/kernels"):
+            if kept is None or kernel["id"] != kept["id"]:
+                self.request("DELETE", f"api/kernels/{kernel['id']}")
 
     def request(self, method: str, path: str) -> Any:
         """Call the server's REST API and decode its answer."""
@@ -164,13 +152,12 @@ class LabServer:
             f"--ServerApp.root_dir={self.root}",
             f"--IdentityProvider.token={self.token}",
             "--LabApp.extension_manager=readonly",  # asks no registry
-            "--LabApp.expose_app_in_browser=True",  # lets the helper run Lab's own commands
+            # Let the helper run their own commands.
+            "--LabApp.expose_app_in_browser=True",
+            "--JupyterNotebookApp.expose_app_in_browser=True",
         ]
 
     def _is_up(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise RuntimeError(f"JupyterLab did not start:\n{self.log.read_text()[-4000:]}")
         if not self.url:
             for path in self._runtime.glob("jpserver-*.json"):
                 try:
@@ -185,15 +172,3 @@ class LabServer:
         except (URLError, OSError):
             return False
         return True
-
-    def _stop(self) -> None:
-        """End the server, which ends its kernels first."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            # The kernels notice that their parent is gone and end themselves.
-            self._process.kill()
-            self._process.wait()

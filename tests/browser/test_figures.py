@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from tests.browser.lab import SHARED_NOTEBOOK
 from tests.browser.viewer import ViewerPage
 
 if TYPE_CHECKING:
     from tests.browser.lab import Notebook
 
 SETUP = """
-import itwidgets as itw
 from itwidgets.interventions import Ban
 from itwidgets.widgets import comparison_figure, distribution_figure, text_figure
-session = itw.load().session("The capital of France is")
+from tests.browser.loaded import engine
+session = engine().session("The capital of France is")
 found = session.distribution(0, program=Ban([7042]))
 distribution_figure(found, k=5)
 """
@@ -23,7 +24,8 @@ distribution_figure(found, k=5)
 
 def test_bars_and_lines_are_drawn(notebook: Notebook) -> None:
     notebook.create(
-        [SETUP, "comparison_figure({'p': found, 'q': found.q}, k=5)", "text_figure(session.to_frame())"]
+        [SETUP, "comparison_figure({'p': found, 'q': found.q}, k=5)", "text_figure(session.to_frame())"],
+        SHARED_NOTEBOOK,
     )
     notebook.run_all()
     bars = notebook.output(0).locator("rect.bar")
@@ -40,7 +42,8 @@ FOLLOWING = """
 import itwidgets as itw
 from itwidgets.interventions import Ban
 from itwidgets.widgets import SelectedDistribution, branches_figure, histogram_figure, rank_figure
-viewer = itw.TokenStream(itw.load().session("The capital of France is"))
+from tests.browser.loaded import engine
+viewer = itw.TokenStream(engine().session("The capital of France is"))
 viewer.generate(3, program=Ban([7042])).wait()
 heard = []
 viewer.on_select(heard.append)
@@ -59,7 +62,8 @@ display(branches_figure(session.compare(*tips), "kl_bits"))
 
 def test_a_figure_and_its_table_follow_what_is_clicked(notebook: Notebook) -> None:
     notebook.create(
-        [FOLLOWING, "SelectedDistribution(viewer, k=4)", "print(heard[-1].text, len(heard))", MORE]
+        [FOLLOWING, "SelectedDistribution(viewer, k=4)", "print(heard[-1].text, len(heard))", MORE],
+        SHARED_NOTEBOOK,
     )
     notebook.run_cell(0)
     notebook.run_cell(1)

@@ -14,6 +14,7 @@ from tests.browser.lab import CellError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.browser.evidence import Evidence
     from tests.browser.lab import Notebook
 
 COUNTER = '''
@@ -136,29 +137,31 @@ def test_the_theme_switches(notebook: Notebook) -> None:
     assert len(colours) == 2
 
 
-def test_an_uncaught_error_of_the_page_is_seen(notebook: Notebook, tmp_path: Path) -> None:
+def test_an_uncaught_error_of_the_page_is_seen(
+    notebook: Notebook, evidence: Evidence, tmp_path: Path
+) -> None:
     notebook.create([BROKEN])
     notebook.run_all()
     notebook.output(0).get_by_role("button", name="Break").click()
-    (error,) = notebook.unexplained_errors()
+    (error,) = evidence.unexplained_errors()
     assert "our own fault" in error
-    notebook.save_evidence(tmp_path)
+    evidence.save(tmp_path)
     assert (tmp_path / "page.png").stat().st_size > 0
     assert "Break" in (tmp_path / "page.txt").read_text(encoding="utf-8")
-    notebook.page_errors.clear()
+    evidence.allowed = ["our own fault"]
 
 
-def test_an_error_while_a_widget_draws_is_seen(notebook: Notebook) -> None:
+def test_an_error_while_a_widget_draws_is_seen(notebook: Notebook, evidence: Evidence) -> None:
     notebook.create([BROKEN.replace("const button =", "throw new Error('cannot draw');")])
     with (
         notebook.page.expect_event("pageerror"),
         notebook.page.expect_console_message(lambda message: message.type == "error"),
     ):
         notebook.run_all()
-    errors = notebook.unexplained_errors()
+    errors = evidence.unexplained_errors()
     assert len(errors) == 2
     assert all("cannot draw" in error for error in errors)
-    notebook.page_errors.clear()
+    evidence.allowed = ["cannot draw"]
 
 
 def test_the_kernel_is_this_environment_s_and_offline(notebook: Notebook) -> None:

@@ -57,6 +57,13 @@ class ViewerPage:
         )
         self.wait_idle()
 
+    def wait_read(self, tokens: int) -> None:
+        """Wait until the viewer is there and has read a prompt of so many tokens, and does nothing more."""
+        expect(self.token(tokens - 1)).to_have_accessible_name(
+            re.compile("surprisal"), timeout=GENERATED_SECONDS * 1000
+        )
+        self.wait_idle()
+
     def wait_idle(self) -> None:
         """Wait until nothing is being generated."""
         expect(self.button("Generate")).to_be_enabled(timeout=GENERATED_SECONDS * 1000)
