@@ -1,7 +1,8 @@
-// Bundles the page half into the two files that the Python package carries:
+// Bundles the page half into the files that the Python package carries:
 //
 //   js/src/index.tsx         -> itwidgets/static/widget.js
 //   js/src/styles/index.css  -> itwidgets/static/widget.css
+//   js/src/picture.ts        -> itwidgets/static/picture.js, which a page asks for when it is first wanted
 //
 // One ESM file without code splitting: anywidget loads it from a blob URL, which has no folder to
 // load further chunks from. `--watch` rebuilds on every change, with an inline source map.
@@ -20,33 +21,40 @@ const watch = process.argv.includes("--watch");
 /** @type {esbuild.BuildOptions} */
 const options = {
   absWorkingDir: root,
-  entryPoints: [
-    { in: "js/src/index.tsx", out: "widget" },
-    { in: "js/src/styles/index.css", out: "widget" },
-  ],
   outdir: "itwidgets/static",
   bundle: true,
   format: "esm",
   target: "es2022",
   minify: !watch,
-  // tsconfig.json has JSX as the type checker needs it.
-  tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
-  jsx: "transform",
-  jsxFactory: "h",
-  jsxFragment: "Fragment",
-  inject: ["js/src/jsx.ts"],
   charset: "utf8",
   sourcemap: watch ? "inline" : false,
   legalComments: "none",
-  logLevel: "info",
+  logLevel: watch ? "info" : "warning",
 };
 
-if (watch) {
-  await (await esbuild.context(options)).watch();
-} else {
-  await esbuild.build({ ...options, logLevel: "warning" });
-  reportSizes(["itwidgets/static/widget.js", "itwidgets/static/widget.css"]);
+/** @type {esbuild.BuildOptions[]} */
+const bundles = [
+  {
+    ...options,
+    entryPoints: [
+      { in: "js/src/index.tsx", out: "widget" },
+      { in: "js/src/styles/index.css", out: "widget" },
+    ],
+    // tsconfig.json has JSX as the type checker needs it.
+    tsconfigRaw: { compilerOptions: { verbatimModuleSyntax: true } },
+    jsx: "transform",
+    jsxFactory: "h",
+    jsxFragment: "Fragment",
+    inject: ["js/src/jsx.ts"],
+  },
+  { ...options, entryPoints: ["js/src/picture.ts"] },
+];
+
+for (const bundle of bundles) {
+  if (watch) await (await esbuild.context(bundle)).watch();
+  else await esbuild.build(bundle);
 }
+if (!watch) reportSizes(["itwidgets/static/widget.js", "itwidgets/static/widget.css"]);
 
 /** @param {string[]} files */
 function reportSizes(files) {

@@ -1,4 +1,4 @@
-"""The two files of the built front end."""
+"""The files of the built front end."""
 
 from __future__ import annotations
 

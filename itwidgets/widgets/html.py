@@ -49,6 +49,7 @@ def page_of(session: Session, state: State) -> str:
         text=html.escape(session.text),
         style=bundle_text("widget.css").replace("</", "<\\/"),
         bundle=_packed(bundle_text("widget.js").encode()),
+        pictures=_packed(bundle_text("picture.js").encode()),
         data=_packed(data),
     )
 

@@ -166,7 +166,7 @@ export interface Stage {
 }
 
 /** Files that the kernel writes of a session. */
-export type FileFormat = "html" | "session" | "csv";
+export type SessionFile = "html" | "session" | "csv";
 
 /** What each request carries besides `kind` and `id`. */
 export interface Requests {
@@ -187,7 +187,8 @@ export interface Requests {
   compare: { tips: readonly number[] };
   divergences: { tips: readonly number[] };
   snapshot: object;
-  export: { format: FileFormat };
+  /** The pictures are the part of the front end that draws them. */
+  export: { format: SessionFile | "pictures" };
   dismiss: { notice: number };
 }
 export type RequestKind = keyof Requests;

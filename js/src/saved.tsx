@@ -13,8 +13,8 @@ interface Head {
   sizes: number[];
 }
 
-/** Show a viewer over a model that stands still. */
-export function showSaved(el: HTMLElement, data: ArrayBuffer): void {
+/** Show a viewer over a model that stands still; `pictures` is the code of the part that draws them. */
+export function showSaved(el: HTMLElement, data: ArrayBuffer, pictures: ArrayBuffer): void {
   const traits = traitsOf(data);
   const model = {
     get: <Name extends keyof Traits>(name: Name) => traits[name],
@@ -22,7 +22,7 @@ export function showSaved(el: HTMLElement, data: ArrayBuffer): void {
     off() {},
     send() {},
   };
-  const viewer = new Viewer(model, new AbortController().signal);
+  const viewer = new Viewer(model, new AbortController().signal, pictures);
   viewer.store.setOffline(true);
   render(<App viewer={viewer} />, el);
 }

@@ -1,12 +1,13 @@
 import { type Alignment, decodeAlignment, decodeDivergences } from "./comparison";
 import { Connection, type Model, type Reply } from "./connection";
+import type * as Pictures from "./picture";
 import {
   type Alternatives,
   type DistributionName,
   type DistributionQuery,
   decodeAlternatives,
   decodeTokens,
-  type FileFormat,
+  type Requests,
   type Settings,
   type Stage,
 } from "./protocol";
@@ -47,7 +48,11 @@ export class Viewer {
   /** The row that the kernel was told last is selected. */
   #told: number | null = null;
 
-  constructor(model: Model, signal: AbortSignal) {
+  /** The code of the part that draws pictures. */
+  #pictures: BlobPart | null;
+
+  constructor(model: Model, signal: AbortSignal, pictures: BlobPart | null = null) {
+    this.#pictures = pictures;
     this.#connection = new Connection(model, this.store, signal);
     const leave = this.store.listen(() => this.#tellGrowth());
     signal.addEventListener("abort", () => {
@@ -234,8 +239,24 @@ export class Viewer {
     });
   }
 
+  /** Whether pictures can be drawn without a kernel. */
+  get canDraw(): boolean {
+    return this.#pictures !== null;
+  }
+
+  /** The part that draws pictures, which is asked for when it is first wanted. Null when that failed. */
+  async pictures(): Promise<typeof Pictures | null> {
+    this.#pictures ??= await this.file("pictures");
+    if (this.#pictures === null) return null;
+    const code = new Blob([this.#pictures], { type: "text/javascript" });
+    const url = URL.createObjectURL(code);
+    const pictures: typeof Pictures = await import(/* @vite-ignore */ url);
+    URL.revokeObjectURL(url);
+    return pictures;
+  }
+
   /** Ask for a file that the kernel writes. Null when that failed. */
-  file(format: FileFormat): Promise<Blob | null> {
+  file(format: Requests["export"]["format"]): Promise<Blob | null> {
     return this.#ask(
       this.#connection.request("export", { format }),
       (reply) => new Blob(reply.buffers as DataView<ArrayBuffer>[]),

@@ -101,6 +101,11 @@ def test_a_page_of_its_own_can_be_read(engine: Engine, offline: Page, tmp_path: 
     expect(view.root.get_by_role("note")).to_contain_text("This page shows a saved session")
     expect(view.button("Generate")).to_have_attribute("aria-disabled", "true")
     expect(view.button("Generate")).to_have_attribute("title", re.compile("needs the model"))
+    offline.get_by_text("Save as …").click()
+    expect(view.button("HTML page")).to_have_attribute("aria-disabled", "true")
+    with offline.expect_download() as download:
+        view.button("SVG picture").click()
+    assert "<svg" in download.value.path().read_text(encoding="utf-8")
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
     for scheme in schemes:
         offline.emulate_media(color_scheme=scheme)
@@ -143,7 +148,7 @@ def test_no_token_can_be_more_than_text(offline: Page, tmp_path: Path) -> None:
     assert offline.title().endswith(name)
     assert offline.evaluate("window.hit") is None
     assert offline.locator("img").count() == 0
-    assert offline.locator("script").count() == 3
+    assert offline.locator("script").count() == 4
 
 
 def test_a_saved_notebook_shows_the_same_without_a_kernel(engine: Engine, offline: Page) -> None:

@@ -25,7 +25,8 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 
 def test_it_holds_the_bundle_and_the_type_marker(wheel_names: set[str]) -> None:
-    expected = {"itwidgets/static/widget.js", "itwidgets/static/widget.css", "itwidgets/py.typed"}
+    static = {f"itwidgets/static/{name}" for name in ("widget.js", "widget.css", "picture.js")}
+    expected = static | {"itwidgets/py.typed", "itwidgets/widgets/page.html"}
     assert expected <= wheel_names
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import itwidgets
 from itwidgets import Engine
+from itwidgets.widgets.bundle import bundle_text
 from tests.models import PROMPT
 from tests.widgets.page import FakePage
 
@@ -57,9 +58,13 @@ def test_the_table_has_every_token_and_reads_back(written: FakePage) -> None:
     assert surprisal == pytest.approx(expected["surprisal_bits"].to_numpy(), nan_ok=True)
 
 
+def test_the_part_that_draws_pictures_is_handed_over(page: FakePage) -> None:
+    assert file_of(page, "pictures").decode() == bundle_text("picture.js")
+
+
 def test_another_format_is_refused(page: FakePage) -> None:
     error = page.refused("export", format="docx")
-    assert error["message"] == "format is 'docx', but must be one of html, session, csv"
+    assert error["message"] == "format is 'docx', but must be one of html, session, csv, pictures"
 
 
 def test_a_table_can_be_kept_as_parquet(engine: Engine, tmp_path: Path) -> None:

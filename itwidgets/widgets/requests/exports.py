@@ -1,4 +1,4 @@
-"""Files of a session for the page to save."""
+"""Files of a session for the page to save, and the part of the front end that draws pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from itwidgets.tree.files import SavedSession, session_text
+from itwidgets.widgets.bundle import bundle_text
 from itwidgets.widgets.html import page_of
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import Request
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def exported(viewer: TokenStream, request: Request) -> Message:
-    """Write a file of a session, which is the buffer of the answer. Called by the link."""
+    """Write a file, which is the buffer of the answer. Called by the link."""
     name = request["format"]
     if name not in _FORMATS:
         raise ValueError(f"format is {name!r}, but must be one of {', '.join(_FORMATS)}")
@@ -39,4 +40,9 @@ def _csv(viewer: TokenStream) -> str:
     return viewer.session.tree.to_frame().to_csv(quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
-_FORMATS: dict[str, Callable[[TokenStream], str]] = {"html": _html, "session": _session, "csv": _csv}
+_FORMATS: dict[str, Callable[[TokenStream], str]] = {
+    "html": _html,
+    "session": _session,
+    "csv": _csv,
+    "pictures": lambda _: bundle_text("picture.js"),
+}

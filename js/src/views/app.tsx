@@ -88,7 +88,7 @@ function Frame() {
       )}
       {hasRows && <Branches prefix={prefix} />}
       <Compare />
-      {hasRows && <SaveAs />}
+      {hasRows && <SaveAs reading={reading} />}
       <Progress />
     </div>
   );
