@@ -45,17 +45,17 @@ export const SURPRISAL = column("surprisal", { about: "How surprising the token 
 const OF_EVERY_TABLE: readonly Measure[] = [
   SURPRISAL,
   column("entropy", {
-    about: "How open it was which token comes: the mean surprisal",
+    about: "Mean surprisal of what might come",
     hue: "cool",
   }),
   column("varentropy", {
-    about: "How much the surprisals of what might come vary",
+    about: "Variance of the surprisal of what might come",
     unit: "bits²",
     high: 16,
     hue: "cool",
   }),
   column("rank", {
-    about: "1 and how many tokens were more probable; equal steps are equal ratios",
+    about: "1 + how many tokens were more probable; a logarithmic scale",
     unit: "",
     low: 1,
     high: 10_000,
@@ -76,13 +76,13 @@ const OF_EVERY_TABLE: readonly Measure[] = [
   column("surprisal", {
     name: "excess",
     title: "surprisal minus entropy",
-    about: "Bits above what the model expected. The colour grows from below 0, which a line marks",
+    about: "Bits above what the model expected; a line marks 0",
     low: -8,
     high: 8,
     value: (table, row) => table.value("surprisal", row) - table.value("entropy", row),
   }),
   column("cost", {
-    about: "What steering to the token cost: log2 q - log2 p, its surprisal where forced",
+    about: "Cost of steering to it: log2 q - log2 p; its surprisal where forced",
     hue: "violet",
   }),
   column("origin", {

@@ -50,12 +50,12 @@ export function Totals(props: { range: Range | null; onChoose: (range: null) => 
       <Total
         after="bits"
         value={totals.bits}
-        title="Surprisal of all of it: -log2 of the probability that the model gave this text"
+        title="Surprisal of all of it: -log2 of its probability"
       />
       <Total
         after="bits/byte"
         value={totals.perByte}
-        title="Bits over the UTF-8 bytes that they stand for: it compares models with different tokens"
+        title="Bits over UTF-8 bytes: compares models with different tokens"
       />
       <Total
         before="perplexity"
@@ -71,13 +71,13 @@ export function Totals(props: { range: Range | null; onChoose: (range: null) => 
       <Total
         before="typicality z"
         value={totals.typicality}
-        title="Surprisal minus entropy, summed, over the root of the summed varentropy. Text sampled at temperature 1 is mostly within ±2; below it is too predictable, above too surprising"
+        title="Sum of surprisal - entropy over the root of the summed varentropy: within ±2 for most text sampled at temperature 1, below where it is too predictable, above where it surprises"
       />
       <Total
         before="steering cost"
         value={totals.cost}
         after="bits"
-        title="What was paid for every choice that the model did not make by itself"
+        title="Bits paid for choices that the model did not make by itself"
       />
     </div>
   );
