@@ -135,20 +135,23 @@ class Marimo(Host):
         app = self.folder / "app.py"
         indented = "\n".join(f"    {line}" for line in lines)
         app.write_text(MARIMO.format(setup=indented, widget=widget), encoding="utf-8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = _free_port()
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "marimo", "-y", "run", app.name, "--headless", "--no-token"]
-
+        options = f"--headless --no-token --show-tracebacks --host 127.0.0.1 --port {port}".split()
+        command = [sys.executable, "-m", "marimo", "-y", "run", app.name, *options]
         folders = {name: str(self.folder) for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
         environment = {**os.environ, **folders, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-        command += ["--show-tracebacks", "--host", "127.0.0.1", "--port", str(port)]
         process = ServerProcess("marimo", self.folder / "marimo.log")
         self.ends.callback(process.stop)
         process.start(command, self.folder, environment, lambda: _answers(url))
         self.page.goto(url)
         return ViewerPage(self.page.locator("body"))
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _answers(url: str) -> bool:
