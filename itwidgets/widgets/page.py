@@ -55,4 +55,5 @@ class Page:
             "rows": self._rows,
             "head": min(state["head"], last),
             "selected": None if selected is None or selected > last else selected,
+            "labels": [label for label in state["labels"] if label["start"] <= last],
         }

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from itwidgets.tree.columns import WIRE_COLUMNS, MeasureColumn, measure_column
+from itwidgets.tree.labels import LabelChanges
 
 VERSION = 1
 
@@ -47,6 +48,7 @@ RequestKind = Literal[
     "snapshot",
     "export",
     "dismiss",
+    "label",
     "distribution-cancel",
     "stages-cancel",
     "tokenize-cancel",
@@ -95,6 +97,15 @@ class Model(TypedDict):
     context_length: int | None
 
 
+class Label(TypedDict):
+    """What people call the branch that starts at a row."""
+
+    start: int
+    name: str | None
+    colour: str | None
+    hidden: bool
+
+
 class State(TypedDict):
     """Everything but the rows: small enough to travel with every message."""
 
@@ -111,6 +122,7 @@ class State(TypedDict):
     can_undo: bool
     can_redo: bool
     read_only: str | None
+    labels: list[Label]
     model: Model
 
 
@@ -167,6 +179,7 @@ class Request(TypedDict):
     index: NotRequired[int]
     tips: NotRequired[list[int]]
     format: NotRequired[str]
+    label: NotRequired[LabelChanges]
 
 
 class Table(Protocol):

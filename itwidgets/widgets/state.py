@@ -30,6 +30,10 @@ def state_of(
         "can_undo": session.can_undo,
         "can_redo": session.can_redo,
         "read_only": None if live else f"This session can only be read: {session.read_only}.",
+        "labels": [
+            {"start": start, "name": label.name, "colour": label.colour, "hidden": label.hidden}
+            for start, label in session.tree.labels.all().items()
+        ],
         "model": {
             "name": session.identity.name,
             "vocabulary_size": session.identity.vocabulary_size,

@@ -84,6 +84,14 @@ export interface ModelInfo {
   context_length: number | null;
 }
 
+/** What people call the branch that starts at a row. */
+export interface Label {
+  start: number;
+  name: string | null;
+  colour: string | null;
+  hidden: boolean;
+}
+
 export interface State {
   version: number;
   seq: number;
@@ -98,6 +106,7 @@ export interface State {
   can_undo: boolean;
   can_redo: boolean;
   read_only: string | null;
+  labels: Label[];
   model: ModelInfo;
 }
 

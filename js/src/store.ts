@@ -1,3 +1,4 @@
+import { Labels } from "./labels";
 import type { Notice, Rows, Slice, State } from "./protocol";
 import { Table } from "./table";
 import { Tree } from "./tree";
@@ -21,6 +22,7 @@ const UNKNOWN: State = {
   can_undo: false,
   can_redo: false,
   read_only: null,
+  labels: [],
   model: { name: "", vocabulary_size: 0, context_length: null },
 };
 
@@ -29,6 +31,8 @@ export class Store {
   state: State = UNKNOWN;
   table = new Table();
   tree = new Tree(this.table);
+  /** Another object when any of them has changed. */
+  labels = new Labels([]);
   /** Grows when the rows are no longer the same rows: whatever was drawn of them must go. */
   generation = 0;
   /** Errors that this page was told of; the kernel's own notice is in the state. */
@@ -166,6 +170,7 @@ export class Store {
 
   #take(state: State, known: State): void {
     this.state = state;
+    if (!this.labels.hold(state.labels)) this.labels = new Labels(state.labels);
     // Stop is meant for one job, and the next may follow without a pause.
     if (state.job?.id !== known.job?.id) this.stopping = "no";
     if (state.job !== null || state.head === this.chosenHead) this.chosenHead = null;

@@ -1,16 +1,14 @@
 import type { Table } from "./table";
 
 export interface Branch {
-  /** Its place in the order of start rows, from 0. */
-  index: number;
-  name: string;
+  /** The oldest is 1. It stays, since rows are appended alone. */
+  number: number;
   /** The row that made it a branch of its own: the second or later child of its parent. */
   start: number;
   /** Its last row: from the start, first children only. */
   tip: number;
   /** The branch that it parted from, or null for a text of its own. */
-  parent: number | null;
-  depth: number;
+  parent: Branch | null;
 }
 
 export interface Sums {
@@ -32,7 +30,7 @@ export class Tree {
   readonly #table: Table;
   readonly #roots: number[] = [];
   readonly #children = new Map<number, number[]>();
-  readonly #branch: number[] = [];
+  readonly #branch: Branch[] = [];
   readonly #given: boolean[] = [];
   readonly #sums: Sums[] = [];
   #path: number[] = [];
@@ -67,7 +65,7 @@ export class Tree {
   }
 
   branchOf(row: number): Branch | undefined {
-    return this.branches[this.#branch[row] ?? -1];
+    return this.#branch[row];
   }
 
   /** Whether a row belongs to the prompt: nothing on its path was made by the model or by force. */
@@ -92,19 +90,24 @@ export class Tree {
     };
   }
 
-  /** The branches as they are listed: each below the one it parted from. */
+  /**
+   * The branches as they are listed: each below the one it parted from, and of several the last to
+   * part first.
+   */
   ordered(): Branch[] {
-    const below = new Map<number | null, Branch[]>();
+    const position = ({ start }: Branch) => this.#table.value("position", start);
+    const byPosition = (a: Branch, b: Branch) => position(b) - position(a) || a.number - b.number;
+    const below = new Map<Branch | null, Branch[]>();
     for (const branch of this.branches) {
       const siblings = below.get(branch.parent);
       if (siblings) siblings.push(branch);
       else below.set(branch.parent, [branch]);
     }
     const list: Branch[] = [];
-    const stack = [...(below.get(null) ?? [])].reverse();
+    const stack = (below.get(null) ?? []).reverse();
     for (let branch = stack.pop(); branch; branch = stack.pop()) {
       list.push(branch);
-      stack.push(...[...(below.get(branch.index) ?? [])].reverse());
+      stack.push(...(below.get(branch) ?? []).sort(byPosition).reverse());
     }
     return list;
   }
@@ -115,21 +118,13 @@ export class Tree {
     if (parent >= 0 && siblings.length === 0) this.#children.set(parent, siblings);
     const above = this.branchOf(parent);
     if (siblings.length > 0 || above === undefined) {
-      const index = this.branches.length;
-      const depth = above === undefined ? 0 : above.depth + 1;
-      const name = `Branch ${index + 1}`;
-      this.branches.push({
-        index,
-        name,
-        start: row,
-        tip: row,
-        parent: above?.index ?? null,
-        depth,
-      });
-      this.#branch.push(index);
+      const number = this.branches.length + 1;
+      const branch = { number, start: row, tip: row, parent: above ?? null };
+      this.branches.push(branch);
+      this.#branch.push(branch);
     } else {
       above.tip = row;
-      this.#branch.push(above.index);
+      this.#branch.push(above);
     }
     siblings.push(row);
 

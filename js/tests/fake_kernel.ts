@@ -67,6 +67,7 @@ export class FakeKernel {
       can_undo: false,
       can_redo: false,
       read_only: null,
+      labels: [],
       model: { name: "fake", vocabulary_size: this.vocabulary.length, context_length: 2048 },
     };
     this.model.onSend = (message) => this.#handle(message);

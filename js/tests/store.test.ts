@@ -43,29 +43,22 @@ test("a path runs from the root to its head", () => {
 
 test("a branch begins where a row is not the first child, and runs along first children", () => {
   const { tree } = branched();
-  const seen = tree.branches.map(({ name, start, tip, parent, depth }) => {
-    return { name, start, tip, parent, depth };
+  const seen = tree.branches.map(({ number, start, tip, parent }) => {
+    return { number, start, tip, parent: parent?.number };
   });
   expect(seen).toEqual([
-    { name: "Branch 1", start: 0, tip: 4, parent: null, depth: 0 },
-    { name: "Branch 2", start: 5, tip: 6, parent: 0, depth: 1 },
-    { name: "Branch 3", start: 7, tip: 7, parent: 1, depth: 2 },
-    { name: "Branch 4", start: 8, tip: 8, parent: null, depth: 0 },
+    { number: 1, start: 0, tip: 4, parent: undefined },
+    { number: 2, start: 5, tip: 6, parent: 1 },
+    { number: 3, start: 7, tip: 7, parent: 2 },
+    { number: 4, start: 8, tip: 8, parent: undefined },
   ]);
-  expect(tree.ordered().map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+  expect(tree.ordered().map(({ number }) => number)).toEqual([1, 2, 3, 4]);
 });
 
-test("a branch that parted later is listed below the one it parted from", () => {
+test("branches are listed below the one they parted from, the last to part first", () => {
   const store = branched();
   grow(store, [row(2, 3), row(6, 4), row(6, 4)]);
-  expect(store.tree.ordered().map(({ name }) => name)).toEqual([
-    "Branch 1",
-    "Branch 2",
-    "Branch 3",
-    "Branch 6",
-    "Branch 5",
-    "Branch 4",
-  ]);
+  expect(store.tree.ordered().map(({ number }) => number)).toEqual([1, 5, 2, 6, 3, 4]);
 });
 
 test("sums count new tokens only, and a branch's own from where it parts", () => {

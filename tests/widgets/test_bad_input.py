@@ -78,6 +78,7 @@ def test_bad_settings(page: FakePage, kind: str, changes: dict[str, Any], senten
         ("tokenize", "parent"),
         ("force", "parent"),
         ("generate", "parent"),
+        ("label", "row"),
     ],
 )
 def test_unknown_rows(page: FakePage, kind: str, field: str, row: int) -> None:
@@ -86,6 +87,7 @@ def test_unknown_rows(page: FakePage, kind: str, field: str, row: int) -> None:
         "tokenize": {"text": " London"},
         "force": {"text": " London", "settings": _settings(page)},
         "generate": {"settings": _settings(page)},
+        "label": {"label": {"name": "x"}},
     }
     row = len(page.viewer.session.tree) if row == 3 else row
     with _nothing_changes(page):
@@ -104,6 +106,24 @@ def test_unknown_rows(page: FakePage, kind: str, field: str, row: int) -> None:
 def test_unknown_tokens(page: FakePage, token: dict[str, Any], sentence: str) -> None:
     with _nothing_changes(page):
         assert page.refused("force", parent=1, settings=_settings(page), **token)["message"] == sentence
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ({"name": "x" * 61}, "name has 61 characters, but 1 to 60 are accepted"),
+        ({"name": "\ud800"}, "name is '\\ud800', which has half of a surrogate pair: give whole characters"),
+        ({"colour": "teal", "name": "x"}, "colour is 'teal', but must be one of blue, orange, green, pink"),
+        ({"hidden": None}, "hidden is None, but must be True or False"),
+        ({"shape": "round"}, "unknown label 'shape': accepted are name, colour and hidden"),
+    ],
+    ids=str,
+)
+def test_bad_labels(page: FakePage, label: dict[str, Any], sentence: str) -> None:
+    page.ask("label", row=0, label={"name": "before"})
+    with _nothing_changes(page):
+        assert sentence in page.refused("label", row=0, label=label)["message"]
+    assert page.state["labels"] == [{"start": 0, "name": "before", "colour": None, "hidden": False}]
 
 
 def test_an_empty_prompt_without_bos(page: FakePage) -> None:

@@ -163,3 +163,37 @@ def test_a_session_without_a_model_can_be_shown(engine: Engine, show: Show, tmp_
     error = page.refused("generate", settings=dict(page.viewer.settings))
     assert error["type"] == "ReadOnlyError"
     page.ask("select", row=0)
+
+
+def test_two_viewers_of_one_session_see_each_others_labels(engine: Engine, show: Show) -> None:
+    session = engine.session(PROMPT)
+    first, second = show(TokenStream(session)), show(TokenStream(session))
+    session.force(0, 40)
+    start = session.force(0, 41).row
+    first.ask("label", row=start, label={"name": " <i>rude</i> 🦜", "colour": "green"})
+    second.ask("label", row=start, label={"hidden": True})
+    said = [{"start": start, "name": "<i>rude</i> 🦜", "colour": "green", "hidden": True}]
+    for page in (first, second):
+        page.wait_until(lambda page=page: page.state["labels"] == said)  # type: ignore[misc]
+        page.settle()
+        # And so does a page that comes later.
+        assert page.ask("snapshot")["state"]["labels"] == page.viewer.state["labels"] == said
+    assert session.branches[1].name == "<i>rude</i> 🦜"
+    # Any token of the branch names it; what says nothing does not travel.
+    first.ask("label", row=start, label={"name": "", "colour": None, "hidden": False})
+    for page in (first, second):
+        page.wait_until(lambda page=page: page.state["labels"] == [])  # type: ignore[misc]
+
+
+def test_labels_are_changed_while_a_job_runs(engine: Engine, show: Show) -> None:
+    session = engine.session(PROMPT)
+    page = show(TokenStream(session))
+    with gate_at(engine.model, 3) as gate:
+        job = session.generate(max_new_tokens=6)
+        gate.wait_until_reached()
+        page.ask("label", row=0, label={"name": "still growing"})
+        page.wait_until(lambda: [label["name"] for label in page.state["labels"]] == ["still growing"])
+        assert page.state["job"] is not None
+        gate.open()
+        job.wait()
+    page.settle()

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from itwidgets.tree import Node
 from itwidgets.widgets.protocol import Request
 from itwidgets.widgets.requests.comparisons import Comparisons
 from itwidgets.widgets.requests.distributions import Distributions
@@ -39,12 +40,13 @@ class Requests:
             "siblings": self._siblings,
             "adopt": rollouts.adopt,
             "stop": lambda _: viewer.stop(),
-            "switch": lambda request: self._switch(request["row"]),
+            "switch": self._switch,
             "undo": lambda _: viewer.session.undo(),
             "redo": lambda _: viewer.session.redo(),
             "select": lambda request: viewer.select_row(request["row"]),
             "settings": lambda request: viewer.update_settings(request["settings"]),
             "dismiss": lambda request: viewer.dismiss(request["notice"]),
+            "label": self._label,
         }
         distributions = Distributions(viewer, self._replies)
         # These answer by themselves, with what was asked for.
@@ -79,9 +81,14 @@ class Requests:
         except Exception as error:  # noqa: BLE001 - every failure belongs to the one who asked
             self._replies.refuse(request, error)
 
-    def _switch(self, row: int | None) -> None:
-        session = self._viewer.session
-        session.switch(session.tree[-1 if row is None else row])
+    def _switch(self, request: Request) -> None:
+        self._viewer.session.switch(self._node(request["row"]))
+
+    def _label(self, request: Request) -> None:
+        self._viewer.session.label(self._node(request["row"]), **request["label"])
+
+    def _node(self, row: int | None) -> Node:
+        return self._viewer.session.tree[-1 if row is None else row]
 
     def _generate(self, request: Request) -> None:
         settings = checked(request["settings"])

@@ -15,17 +15,21 @@ const DEEPEST = 10;
 export function Branches({ prefix }: { prefix: string }) {
   const viewer = useViewer();
   const { store } = viewer;
-  // Whatever the list shows of a branch changes only with the rows and with the head.
+  // Whatever the list shows of a branch changes only with the rows, the head and the labels.
   useStore(({ generation, table, head }) => `${generation}/${table.length}/${head}`);
+  const labels = useStore((store) => store.labels);
   const refused = useStore(busyRefusal);
   // Whether the person wanted another branch meanwhile, and so should read why it is not shown.
   const [wanted, setWanted] = useState(false);
   const [active, setActive] = useState<number | null>(null);
-  const branches = store.tree.ordered();
+  const current = store.tree.branchOf(store.head)?.number ?? null;
+  // One that is shown is listed even if it is hidden.
+  const branches = store.tree
+    .ordered()
+    .filter((branch) => branch.number === current || !labels.isHidden(branch));
   const lines = linesOf(branches);
-  const current = store.tree.branchOf(store.head)?.index ?? null;
-  const at = branches.findIndex(({ index }) => index === (active ?? current));
-  const id = (index: number) => `${prefix}-branch-${index}`;
+  const at = branches.findIndex(({ number }) => number === (active ?? current));
+  const id = (number: number) => `${prefix}-branch-${number}`;
 
   useLayoutEffect(() => {
     if (refused === null) setWanted(false);
@@ -33,7 +37,7 @@ export function Branches({ prefix }: { prefix: string }) {
 
   function show(branch: Branch): void {
     if (refused === null) viewer.switchTo(branch.tip);
-    else setWanted(branch.index !== current);
+    else setWanted(branch.number !== current);
   }
 
   function onKeyDown(event: TargetedKeyboardEvent<HTMLElement>): void {
@@ -46,8 +50,8 @@ export function Branches({ prefix }: { prefix: string }) {
       if (event.key !== "Enter" && event.key !== " ") return;
       show(branch);
     } else {
-      setActive(branch.index);
-      document.getElementById(id(branch.index))?.scrollIntoView({ block: "nearest" });
+      setActive(branch.number);
+      document.getElementById(id(branch.number))?.scrollIntoView({ block: "nearest" });
     }
     event.preventDefault();
   }
@@ -64,20 +68,20 @@ export function Branches({ prefix }: { prefix: string }) {
         class="itw-branch-list"
         role="listbox"
         aria-label="Branches"
-        aria-activedescendant={at < 0 ? undefined : id(branches[at]?.index ?? 0)}
+        aria-activedescendant={at < 0 ? undefined : id(branches[at]?.number ?? 0)}
         tabIndex={0}
         onKeyDown={onKeyDown}
         onBlur={() => setActive(null)}
       >
         {branches.map((branch, index) => (
           <BranchOption
-            key={branch.index}
-            id={id(branch.index)}
+            key={branch.number}
+            id={id(branch.number)}
             branch={branch}
             lines={lines[index] ?? []}
-            current={branch.index === current}
+            current={branch.number === current}
             active={index === at}
-            refused={branch.index === current ? null : refused}
+            refused={branch.number === current ? null : refused}
             onShow={show}
           />
         ))}
@@ -111,7 +115,8 @@ function BranchOption(props: BranchProps) {
     [branch, given, Math.min(length, 2 * EXCERPT_TOKENS)],
   );
   const origin = ORIGINS[store.table.value("origin", branch.start)];
-  const words = [branch.name, `“${excerpt}”`, format.plural(tokens, "new token")];
+  const name = store.labels.nameOf(branch);
+  const words = [name, `“${excerpt}”`, format.plural(tokens, "new token")];
   if (branch.parent !== null) words.splice(1, 0, origin ?? "");
   words.push(`${format.bits(bits)} bits`, `cost ${format.bits(cost)} bits`);
   const classes = ["itw-branch", `itw-${origin}`];
@@ -137,7 +142,9 @@ function BranchOption(props: BranchProps) {
             <span key={index} class={`itw-line itw-line-${line}`} />
           ))}
           <span class="itw-dot" />
-          <b>{branch.name}</b>
+          <b>
+            <bdi>{name}</bdi>
+          </b>
           {branch.parent !== null && <span class="itw-origin">{origin}</span>}
           <bdi class="itw-excerpt">{excerpt}</bdi>
         </span>
@@ -165,9 +172,13 @@ function excerptOf({ table, tree }: Store, branch: Branch): string {
 /** The lines before each branch: how far its parents and their later children reach. */
 function linesOf(branches: readonly Branch[]): string[][] {
   const lines: string[][] = [];
+  const listed = new Set(branches);
   let open: boolean[] = [];
   for (const branch of [...branches].reverse()) {
-    const depth = Math.min(branch.depth, DEEPEST);
+    let depth = 0;
+    for (let above = branch.parent; above !== null && depth < DEEPEST; above = above.parent) {
+      if (listed.has(above)) depth += 1;
+    }
     const own: string[] = [];
     for (let level = 1; level < depth; level++) own.push(open[level] ? "through" : "none");
     if (depth > 0) own.push(open[depth] ? "fork" : "end");

@@ -41,13 +41,15 @@ function Chosen() {
   const offline = useStore((store) => store.offline && store.readOnly);
   const [wanted, setWanted] = useState(() => firstTwo(store));
   const { branches } = store.tree;
+  const labels = useStore((store) => store.labels);
   const chosen = wanted.flatMap((start) => branches.find((one) => one.start === start) ?? []);
   if (offline) return <p class="itw-hint">{offline}</p>;
   return (
     <>
       <fieldset class="itw-row">
         <legend>Two to six branches, measured against the one that was chosen first</legend>
-        {branches.map(({ name, start }) => {
+        {branches.map((branch) => {
+          const { start } = branch;
           const on = wanted.includes(start);
           return (
             <label key={start}>
@@ -59,7 +61,7 @@ function Chosen() {
                   setWanted(on ? wanted.filter((other) => other !== start) : [...wanted, start])
                 }
               />{" "}
-              {name}
+              {labels.nameOf(branch)}
             </label>
           );
         })}
@@ -73,13 +75,14 @@ function Chosen() {
 function firstTwo({ tree, head }: Store): number[] {
   const { branches } = tree;
   const current = tree.branchOf(head) ?? branches[0];
-  const other = branches[current?.parent ?? -1] ?? branches.find((one) => one !== current);
+  const other = current?.parent ?? branches.find((one) => one !== current);
   return [current, other].flatMap((one) => one?.start ?? []).sort((a, b) => a - b);
 }
 
 function SideBySide({ branches }: { branches: readonly Branch[] }) {
   const viewer = useViewer();
   const busy = useStore((store) => store.busy);
+  const labels = useStore((store) => store.labels);
   const hasModel = useStore((store) => store.readOnly === null);
   // A branch that grows is compared anew when it is done.
   const known = useRef({ choice: "", tips: [] as number[] });
@@ -96,7 +99,7 @@ function SideBySide({ branches }: { branches: readonly Branch[] }) {
   if (!isThere) {
     return <Reading failed={alignment === "failed"} words="aligning …" onRetry={again} />;
   }
-  const names = branches.map(({ name }) => name);
+  const names = branches.map((branch) => labels.nameOf(branch));
   return (
     <>
       <Words alignment={alignment} names={names} />
