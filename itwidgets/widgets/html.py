@@ -65,7 +65,7 @@ def _policy(page: str) -> str:
 
 
 def _packed(data: bytes) -> str:
-    # No time in it: the same session is the same file. Level 9 takes six times as long for three percent less.
+    # No time in it: the same session is the same file. Level 9 takes six times as long, for 3 % less.
     return base64.b64encode(gzip.compress(data, compresslevel=6, mtime=0)).decode()
 
 
