@@ -2,7 +2,7 @@
 //
 //   node js/dev/performance.mjs
 //
-// A text with a newline every few words and one without any. What counts is the time that the page's thread
+// A text with a newline every few words and one without any; and a thousand branches. What counts is the time that the page's thread
 // works, so that whatever else the machine does plays no part. It prints one table, and fails if a limit is
 // missed.
 
@@ -18,6 +18,11 @@ const ACTS = [
   ["scroll", "longest task, scrolling", longest, FRAME],
   ["stream", "longest task, 200 tokens a second", longest, FRAME],
   ["select", "ten clicks, each to its alternatives", sum, 10 * CLICK],
+];
+const BRANCH_ACTS = [
+  ["draw", "first drawing, all of it", sum, 500],
+  ["stream", "longest task, 200 tokens a second", longest, 16],
+  ["walk", "longest task, a key in the list", longest, 16],
 ];
 const MEGABYTES = 60;
 
@@ -79,14 +84,18 @@ const browser = await chromium.launch({
   ...(executablePath === undefined ? {} : { executablePath }),
   args: ["--no-sandbox", "--disable-gpu"],
 });
-for (const kind of ["paragraphs", "one line"]) {
+for (const [kind, acts] of [
+  ["paragraphs", ACTS],
+  ["one line", ACTS],
+  ["a thousand branches", BRANCH_ACTS],
+]) {
   const page = await browser.newPage({ viewport: { width: 1080, height: 800 } });
   page.on("pageerror", (error) => console.error(error));
   await page.setContent(`<style>${style}</style><body></body>`);
   await page.addScriptTag({ content: script });
   await page.evaluate((text) => window.prepare(text), kind);
   const before = await memoryOf(page);
-  for (const [act, title, measure, limit] of ACTS) {
+  for (const [act, title, measure, limit] of acts) {
     print(`${title}, ${kind}`, measure(await tasksOf(page, act)), "ms", limit);
     if (act !== "draw") continue;
     const bytes = (await memoryOf(page)) - before;

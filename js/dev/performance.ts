@@ -5,7 +5,7 @@ import { FakeKernel } from "../tests/fake_kernel";
 
 declare global {
   interface Window {
-    prepare: (kind: "paragraphs" | "one line") => void;
+    prepare: (kind: "paragraphs" | "one line" | "a thousand branches") => void;
     acts: Record<string, () => Promise<void>>;
   }
 }
@@ -23,6 +23,7 @@ const WORDS = [
   " and",
   " so",
 ];
+const BRANCHES = 1000;
 const STREAMED = 400;
 const PER_SECOND = 200;
 /** How often the kernel sends what is new, in milliseconds. */
@@ -36,11 +37,21 @@ let el: HTMLElement;
 window.prepare = (kind) => {
   const line = kind === "paragraphs" ? [...WORDS, ".", "\n"] : [...WORDS, "."];
   kernel = new FakeKernel(["The"], line, 200);
-  while (kernel.rows.length < TOKENS) kernel.write(line);
+  if (kind === "a thousand branches") branch();
+  else while (kernel.rows.length < TOKENS) kernel.write(line);
   kernel.save();
   // What a kernel does to answer is not measured.
   kernel.answers = false;
 };
+
+/** Where a token has another after it already, one more is another branch. */
+function branch(): void {
+  kernel.write([...WORDS, ...WORDS]);
+  for (let branch = 2; branch <= BRANCHES; branch++) {
+    kernel.state.head = kernel.rows[2 + ((branch * 7919) % (kernel.rows.length - 2))]?.parent ?? 0;
+    kernel.write(WORDS.slice(branch % 5));
+  }
+}
 
 async function draw(): Promise<void> {
   const { signal } = new AbortController();
@@ -87,4 +98,13 @@ async function select(): Promise<void> {
   }
 }
 
-window.acts = { draw, scroll, stream, select };
+/** From branch to branch by the keyboard. */
+async function walk(): Promise<void> {
+  const list = el.querySelector('[aria-label="Branches"]');
+  for (const key of ["Home", ...Array(40).fill("ArrowDown"), "End"]) {
+    list?.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+    await frame();
+  }
+}
+
+window.acts = { draw, scroll, stream, select, walk };

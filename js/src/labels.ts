@@ -1,4 +1,4 @@
-import type { Label } from "./protocol";
+import { COLOURS, type Label } from "./protocol";
 import type { Branch } from "./tree";
 
 /** What people call the branches of a session. */
@@ -18,6 +18,16 @@ export class Labels {
 
   nameOf(branch: Branch): string {
     return this.#labels.get(branch.start)?.name ?? `Branch ${branch.number}`;
+  }
+
+  /** Whether it has a name of its own, and not its number alone. */
+  isNamed(branch: Branch): boolean {
+    return this.#labels.get(branch.start)?.name != null;
+  }
+
+  /** One of the colours of this release, or null. */
+  colourOf(branch: Branch): Label["colour"] {
+    return COLOURS.find((colour) => colour === this.#labels.get(branch.start)?.colour) ?? null;
   }
 
   isHidden(branch: Branch): boolean {

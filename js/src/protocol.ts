@@ -84,11 +84,15 @@ export interface ModelInfo {
   context_length: number | null;
 }
 
+/** The colours that a branch can be given. */
+export const COLOURS = ["blue", "orange", "green", "pink", "gold"] as const;
+export type Colour = (typeof COLOURS)[number];
+
 /** What people call the branch that starts at a row. */
 export interface Label {
   start: number;
   name: string | null;
-  colour: string | null;
+  colour: Colour | null;
   hidden: boolean;
 }
 
@@ -199,6 +203,7 @@ export interface Requests {
   /** The pictures are the part of the front end that draws them. */
   export: { format: SessionFile | "pictures" };
   dismiss: { notice: number };
+  label: { row: number; label: Partial<Omit<Label, "start">> };
 }
 export type RequestKind = keyof Requests;
 

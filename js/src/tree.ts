@@ -92,7 +92,7 @@ export class Tree {
 
   /**
    * The branches as they are listed: each below the one it parted from, and of several the last to
-   * part first.
+   * part first, so that their lines do not cross.
    */
   ordered(): Branch[] {
     const position = ({ start }: Branch) => this.#table.value("position", start);

@@ -197,6 +197,11 @@ export class Viewer {
     void this.#connection.request("settings", { settings });
   }
 
+  /** Name the branch that a row belongs to, give it a colour, or hide it. True when that was accepted. */
+  async label(row: number, label: Requests["label"]["label"]): Promise<boolean> {
+    return (await this.#connection.request("label", { row, label })) !== null;
+  }
+
   dismissNotice(notice: number): void {
     this.store.state = { ...this.store.state, notice: null };
     this.store.changed();

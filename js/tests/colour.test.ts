@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { FakeKernel } from "./fake_kernel";
 import { frame, show, THEMES, tokens, wear } from "./mount";
+import { contrast, type Rgb, rgb } from "./sight";
 
 /** Colours come back as whole numbers up to 255: contrasts are off by so much. */
 const ROUNDING = 0.03;
@@ -234,33 +235,6 @@ describe.each(THEMES)("in the %s theme", (theme) => {
     });
   });
 });
-
-type Rgb = [number, number, number];
-
-/** A computed colour as it comes out over another one. */
-function rgb(colour: string, under: Rgb): Rgb {
-  const canvas = new OffscreenCanvas(1, 1);
-  const pen = canvas.getContext("2d") as OffscreenCanvasRenderingContext2D;
-  pen.fillStyle = `rgb(${under.join(" ")})`;
-  pen.fillRect(0, 0, 1, 1);
-  pen.fillStyle = colour;
-  pen.fillRect(0, 0, 1, 1);
-  const [r = 0, g = 0, b = 0] = pen.getImageData(0, 0, 1, 1).data;
-  return [r, g, b];
-}
-
-function luminance(colour: Rgb): number {
-  const [r = 0, g = 0, b = 0] = colour.map((part) => {
-    const share = part / 255;
-    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-
-function contrast(a: Rgb, b: Rgb): number {
-  const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-  return (high + 0.05) / (low + 0.05);
-}
 
 /** In degrees; those of the ramps are far from where the circle closes. */
 function hue([r, g, b]: Rgb): number {

@@ -1,4 +1,4 @@
-import type { Job, MeasureInfo, Settings, State } from "../src/protocol";
+import type { Job, Label, MeasureInfo, Settings, State } from "../src/protocol";
 import { bytesOf, encodeSlice, encodeText, type Row } from "./encode";
 import { answerBranches, type FakeRollout } from "./fake_branches";
 import { FakeModel, type Sent } from "./fake_model";
@@ -287,6 +287,9 @@ export class FakeKernel {
       case "dismiss":
         this.#answer(request, { notice: null });
         break;
+      case "label":
+        this.#label(request);
+        break;
       case "snapshot": {
         const { header, buffers } = this.#encode(0, new Set());
         this.respond(request, { state: this.state, header }, buffers);
@@ -301,6 +304,29 @@ export class FakeKernel {
   #answer(request: Sent, change: Partial<State>): void {
     this.respond(request);
     this.delta(change);
+  }
+
+  #label(request: Sent): void {
+    const changes = { ...(request.label as Partial<Label>) };
+    if (typeof changes.name === "string") changes.name = changes.name.trim() || null;
+    const { length } = [...(changes.name ?? "")];
+    if (length > 60) {
+      this.fail(request, `name has ${length} characters, but 1 to 60 are accepted`);
+      return;
+    }
+    const start = this.#startOf(request.row as number);
+    const others = this.state.labels.filter((label) => label.start !== start);
+    const before = this.state.labels.find((label) => label.start === start);
+    const label = { start, name: null, colour: null, hidden: false, ...before, ...changes };
+    const says = label.name !== null || label.colour !== null || label.hidden;
+    this.#answer(request, { labels: says ? [...others, label] : others });
+  }
+
+  /** The row at which the branch of a row starts: no first child of its parent. */
+  #startOf(row: number): number {
+    const parent = this.rows[row]?.parent ?? -1;
+    const first = this.rows.findIndex((other) => other.parent === parent);
+    return parent >= 0 && first === row ? this.#startOf(parent) : row;
   }
 }
 

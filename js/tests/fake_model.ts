@@ -22,6 +22,7 @@ export interface Sent {
   index?: unknown;
   tips?: unknown;
   format?: unknown;
+  label?: unknown;
 }
 
 /** The model that a host hands to a widget, with what was sent in place of a kernel. */

@@ -79,6 +79,18 @@ const branchy = story((kernel) => {
   }
   kernel.state.head = head;
 });
+/** Branches that people have named, coloured and hidden. */
+const labelled = story((kernel) => {
+  const { head } = kernel.state;
+  kernel.state.head = 20;
+  kernel.write([" with", " uses"]);
+  kernel.state.labels = [
+    { start: 37, name: "the rude one", colour: "green", hidden: false },
+    { start: 76, name: null, colour: "pink", hidden: false },
+    { start: kernel.rows.length - 2, name: "no longer needed", colour: null, hidden: true },
+  ];
+  kernel.state.head = head;
+});
 const readOnly = story((kernel) => {
   kernel.state.read_only =
     "This session was saved from another model: it can be read, and nothing can be added to it.";
@@ -183,6 +195,11 @@ export const STATES: Record<string, Way> = {
   "read-only": way(readOnly),
   "read-only-next": way(readOnly, press("Tokens", "End")),
   branches: way(branchy),
+  "branch-found": way(branchy, type("Find branch", "how much")),
+  "no-branch-found": way(branchy, type("Find branch", "☃")),
+  labels: way(labelled),
+  "hidden-branches": way(labelled, click("1 hidden branch: show"), press("Branches", "End")),
+  renaming: way(labelled, press("Branches", "ArrowUp"), press("Branches", "F2")),
   strange: way(story((kernel) => kernel.write(STRANGE))),
   long: way(story((kernel) => kernel.write(Array(8).fill(TEXT).flat()))),
 };

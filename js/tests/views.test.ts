@@ -32,19 +32,6 @@ describe("branches", () => {
     ]);
   });
 
-  test("names stand for numbers; hidden branches are listed while they are shown", async () => {
-    const kernel = branched();
-    const { el, screen } = show(kernel);
-    const label = { start: 4, name: "<b>rude</b> 🦜", colour: null, hidden: false };
-    kernel.delta({ labels: [label, { start: 6, name: null, colour: null, hidden: true }] });
-    await expect
-      .poll(() => namesIn(el, "Branches")[1])
-      .toMatch(/^<b>rude<\/b> 🦜, forced, “ran off”/);
-    expect(namesIn(el, "Branches")).toHaveLength(3);
-    await screen.getByRole("option", { name: /^Branch 1/ }).click();
-    await expect.poll(() => namesIn(el, "Branches")).toHaveLength(2);
-  });
-
   test("a click switches at once, even while nobody answers", async () => {
     const kernel = branched();
     kernel.answers = false;

@@ -6,7 +6,7 @@ interface ButtonProps {
   refused?: string | null;
   title?: string;
   label?: string;
-  kind?: "primary" | "plain" | "icon";
+  kind?: "primary" | "plain" | "small" | "icon";
   children: ComponentChildren;
 }
 

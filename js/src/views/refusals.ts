@@ -11,6 +11,11 @@ export function overruleRefusal(store: Store, place: number): string | null {
   return refusal(store) ?? first;
 }
 
+/** Why a branch cannot be named, coloured or hidden now, or null. */
+export function labelRefusal({ offline }: Store): string | null {
+  return offline ? "No kernel answers to keep it." : null;
+}
+
 /** Why no other branch can be shown now, or null. */
 export function busyRefusal({ busy }: Store): string | null {
   return busy ? "The model is generating: stop it first, or wait until it is done." : null;
