@@ -49,7 +49,10 @@ export function short(value: number): string {
 /** A number that may lie on either side of 0. */
 export function signed(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "–" : value > 0 ? "+∞" : "−∞";
-  return `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+  const text = Math.abs(value).toFixed(2);
+  // What is written as zero lies on neither side.
+  if (text === "0.00") return text;
+  return `${value < 0 ? "−" : "+"}${text}`;
 }
 
 export function plural(value: number, noun: string, nouns = `${noun}s`): string {

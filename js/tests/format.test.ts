@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { probability } from "../src/format";
+import { probability, signed } from "../src/format";
 
 test.each([
   [0.9995, "1.000"],
@@ -13,4 +13,15 @@ test.each([
 ])("the probability %d is written as %s, in six signs at most", (value, written) => {
   expect(probability(value)).toBe(written);
   expect(written.length).toBeLessThanOrEqual(6);
+});
+
+test.each([
+  [0.004, "0.00"],
+  [-0.004, "0.00"],
+  [-0.006, "−0.01"],
+  [1.5, "+1.50"],
+  [Number.NEGATIVE_INFINITY, "−∞"],
+  [Number.NaN, "–"],
+])("%d is written as %s where it may lie on either side of 0", (value, written) => {
+  expect(signed(value)).toBe(written);
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeKernel } from "./fake_kernel";
-import { pause, show } from "./mount";
+import { show } from "./mount";
 
 function kernelWith(): FakeKernel {
   const kernel = new FakeKernel(["The", " cat"], [" sat", " down", "<i>"]);
@@ -31,8 +31,8 @@ describe("the stages of the program", () => {
     expect(kernel.model.last("stages")).toMatchObject({ row: 2 });
     expect(rowsIn(el)).toEqual([
       "operator | makes | KL, bits | ΔH, bits | moved | left",
-      "Ban((7,)) | q | ∞ | -0.50 | 12.5 % | 400",
-      "Temperature(0.8) | s | 0.25 | -0.50 | 12.5 % | 400",
+      "Ban((7,)) | q | ∞ | −0.50 | 12.5 % | 400",
+      "Temperature(0.8) | s | 0.25 | −0.50 | 12.5 % | 400",
     ]);
     await screen.getByRole("option", { name: /^" down"/ }).click();
     await expect.poll(() => kernel.model.last("stages")).toMatchObject({ row: 3 });
@@ -65,6 +65,7 @@ describe("the stages of the program", () => {
     kernel.answers = false;
     await screen.getByRole("button", { name: TITLE }).click();
     await expect.element(screen.getByText("asking the kernel …")).toBeVisible();
+    await expect.poll(() => kernel.model.last("stages")).toBeDefined();
     kernel.fail(kernel.model.last("stages") as never, "The model is out of memory.");
     await expect.element(screen.getByText("reading from the model failed")).toBeVisible();
     kernel.answers = true;
@@ -83,7 +84,6 @@ describe("the stages of the program", () => {
     await expect
       .element(screen.getByText("What each stage did needs the model. This session has no model."))
       .toBeVisible();
-    await pause(50);
-    expect(kernel.model.last("stages-cancel")).toBeDefined();
+    await expect.poll(() => kernel.model.last("stages-cancel")).toBeDefined();
   });
 });

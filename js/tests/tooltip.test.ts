@@ -22,11 +22,12 @@ function list(el: Element): HTMLElement {
 }
 
 describe("the tooltip", () => {
-  async function hover(el: Element, place: number): Promise<void> {
-    tokens(el)[place]?.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
-    await pause(350);
-  }
   const tip = (el: Element) => el.querySelector<HTMLElement>("[role=tooltip]");
+  /** Rest on a token until the tooltip says so. */
+  async function hover(el: Element, place: number, text: string): Promise<void> {
+    tokens(el)[place]?.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }));
+    await expect.poll(() => tip(el)?.textContent ?? "").toContain(text);
+  }
 
   test("says all that is known of a token, beside it and outside of the list", async () => {
     const kernel = kernelWith();
@@ -34,7 +35,7 @@ describe("the tooltip", () => {
     kernel.save();
     const { el } = show(kernel);
     await frame();
-    await hover(el, 4);
+    await hover(el, 4, "say");
     const [row, box] = [kernel.rows[4], tip(el)];
     if (row === undefined || box === null) throw new Error("there is no tooltip");
     const text = box.innerText.replaceAll("\n", " ");
@@ -63,19 +64,19 @@ describe("the tooltip", () => {
   test("is one element that goes with the pointer, by Escape, and when the text scrolls", async () => {
     const { el } = show(kernelWith());
     await frame();
-    await hover(el, 2);
+    await hover(el, 2, "exper");
     const first = tip(el);
-    await hover(el, 4);
+    await hover(el, 4, "say");
     expect(tip(el)).toBe(first);
     expect(tip(el)?.textContent).toContain("say");
     list(el).focus();
     await userEvent.keyboard("{Escape}");
     await expect.poll(() => tip(el)).toBeNull();
-    await hover(el, 3);
-    expect(tip(el)).not.toBeNull();
-    list(el).dispatchEvent(new Event("scroll"));
-    await expect.poll(() => tip(el)).toBeNull();
-    await hover(el, 2);
+    await hover(el, 3, "ts");
+    // It may hear of scrolling from the next frame on.
+    const scrolled = () => list(el).dispatchEvent(new Event("scroll")) && tip(el);
+    await expect.poll(scrolled).toBeNull();
+    await hover(el, 2, "exper");
     list(el).dispatchEvent(new PointerEvent("pointerleave"));
     await expect.poll(() => tip(el)).toBeNull();
   });
@@ -83,7 +84,7 @@ describe("the tooltip", () => {
   test("stays while the pointer is on it", async () => {
     const { el } = show(kernelWith());
     await frame();
-    await hover(el, 2);
+    await hover(el, 2, "exper");
     list(el).dispatchEvent(new PointerEvent("pointerleave"));
     tip(el)?.dispatchEvent(new PointerEvent("pointerenter"));
     await pause(400);
@@ -105,8 +106,7 @@ describe("the tooltip", () => {
     const kernel = kernelWith();
     const { el } = show(kernel);
     await frame();
-    await hover(el, 6);
-    expect(tip(el)).not.toBeNull();
+    await hover(el, 6, "so");
     kernel.delta({ head: 3 });
     await expect.poll(() => tip(el)).toBeNull();
   });
@@ -116,7 +116,7 @@ describe("the tooltip", () => {
     const { el, screen } = show(kernel);
     await screen.getByRole("checkbox", { name: "Words" }).click();
     await frame();
-    await hover(el, 3);
+    await hover(el, 3, "experts");
     const text = tip(el)?.innerText.replaceAll("\n", " ") ?? "";
     expect(text).toContain("·experts");
     expect(text).toContain(`surprisal ${bitsOf(kernel, 2, 3).toFixed(2)} bits`);

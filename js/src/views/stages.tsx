@@ -93,7 +93,6 @@ interface StageRowProps {
 }
 
 function StageRow({ stage, open, onToggle }: StageRowProps) {
-  const change = stage.entropy_change_bits;
   return (
     <tr>
       <th scope="row">
@@ -103,10 +102,7 @@ function StageRow({ stage, open, onToggle }: StageRowProps) {
       </th>
       <td>{stage.makes}</td>
       <td>{format.bits(stage.kl_bits ?? Number.POSITIVE_INFINITY)}</td>
-      <td>
-        {change > 0 ? "+" : ""}
-        {format.bits(change)}
-      </td>
+      <td>{format.signed(stage.entropy_change_bits)}</td>
       <td>{format.percent(stage.mass_moved)}</td>
       <td>{format.count(stage.support_size)}</td>
     </tr>

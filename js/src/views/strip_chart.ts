@@ -58,17 +58,23 @@ function drawRange({ pen, step, gap }: Chart, { first, last }: Range, colour: st
   for (const edge of [left, right - 1]) pen.fillRect(edge, 0, 1, HEIGHT);
 }
 
-function drawBars({ pen, store, step, stride, gap, y }: Chart, colour: string): void {
-  const { path, table, tree } = store;
+/** The highest value of a column in the bar that begins at a place; NaN where no token has one. */
+function highest({ store, stride }: Chart, column: "surprisal" | "entropy", place: number): number {
+  const values = store.path
+    .slice(place, place + stride)
+    .map((row) => store.table.value(column, row))
+    .filter((value) => !Number.isNaN(value));
+  return values.length === 0 ? Number.NaN : Math.max(...values);
+}
+
+function drawBars(chart: Chart, colour: string): void {
+  const { pen, store, step, stride, gap, y } = chart;
+  const { path, tree } = store;
   pen.fillStyle = colour;
   for (let place = 0; place < path.length; place += stride) {
-    let highest = Number.NaN;
-    for (let i = place; i < Math.min(path.length, place + stride); i++) {
-      const value = table.value("surprisal", path[i] as number);
-      if (!(value <= highest)) highest = Number.isNaN(value) ? highest : value;
-    }
-    if (Number.isNaN(highest)) continue;
-    const top = y(highest);
+    const bits = highest(chart, "surprisal", place);
+    if (Number.isNaN(bits)) continue;
+    const top = y(bits);
     const here = store.place !== null && store.place >= place && store.place < place + stride;
     pen.globalAlpha = here ? 1 : tree.given(path[place] as number) ? 0.3 : 0.6;
     pen.fillRect(place * step, top, Math.max(1, step * stride - gap), HEIGHT - top);
@@ -76,22 +82,15 @@ function drawBars({ pen, store, step, stride, gap, y }: Chart, colour: string): 
   pen.globalAlpha = 1;
 }
 
-function drawLine({ pen, store, step, stride, y }: Chart, colour: string): void {
-  const { path, table } = store;
+function drawLine(chart: Chart, colour: string): void {
+  const { pen, store, step, stride, y } = chart;
   pen.strokeStyle = colour;
   pen.lineWidth = 1.5;
   pen.beginPath();
-  let down = false;
-  for (let place = 0; place < path.length; place += stride) {
-    const value = table.value("entropy", path[place] as number);
-    if (Number.isNaN(value)) {
-      down = false;
-      continue;
-    }
-    const x = (place + stride / 2) * step;
-    if (down) pen.lineTo(x, y(value));
-    else pen.moveTo(x, y(value));
-    down = true;
+  for (let place = 0; place < store.path.length; place += stride) {
+    const bits = highest(chart, "entropy", place);
+    // The first of these points is where the line begins.
+    if (!Number.isNaN(bits)) pen.lineTo((place + stride / 2) * step, y(bits));
   }
   pen.stroke();
 }
