@@ -88,7 +88,7 @@ test("the alignment is shown at once, and divergences when the model has them", 
   // What is not wanted any more is given up.
   await screen.getByRole("button", { name: "Compare branches" }).click();
   const asked = kernel.model.last("divergences");
-  expect(kernel.model.last("divergences-cancel")).toMatchObject({ id: asked?.id });
+  await expect.poll(() => kernel.model.last("divergences-cancel")?.id).toBe(asked?.id);
 });
 
 test("a token is shown in its branch, by click and by keys", async () => {
@@ -106,6 +106,69 @@ test("a long comparison is drawn a hundred lines at a time", async () => {
   const kernel = kernelWith(260);
   const { el, screen } = await opened(kernel);
   await expect.poll(() => tableOf(el)).toHaveLength(100);
-  await screen.getByRole("button", { name: "Show more of 260 lines" }).click();
+  const more = screen.getByRole("button", { name: "Show more of 260 lines" });
+  await more.click();
   expect(tableOf(el)).toHaveLength(200);
+  (more.element() as HTMLElement).focus();
+  await userEvent.keyboard("{Enter}");
+  expect(tableOf(el)).toHaveLength(260);
+  // The button is gone, and the keyboard goes on in the lines that it brought.
+  expect(document.activeElement?.closest("tr")?.rowIndex).toBe(2 + 200);
+});
+
+test("branches that part at the first token part at 0", async () => {
+  const kernel = kernelWith();
+  kernel.state.head = -1;
+  kernel.write([" sat", " down"], "prompt");
+  kernel.save();
+  const { el } = await opened(kernel);
+  await expect.poll(() => tableOf(el)[0]?.[0]).toBe("0 part");
+});
+
+test("of many branches some are offered, and the others are found", async () => {
+  const kernel = new FakeKernel(["The", " cat"], [" sat", " down"]);
+  for (let branch = 1; branch <= 1000; branch++) {
+    kernel.state.head = 1;
+    kernel.write([" sat", " down"]);
+  }
+  const start = (branch: number) => 2 * branch;
+  const label = { name: null, colour: null, hidden: true };
+  kernel.state.labels = [{ start: start(3), ...label }];
+  kernel.save();
+  const { screen } = await opened(kernel);
+  const offered = () =>
+    screen
+      .getByRole("region", { name: "Compare" })
+      .getByRole("checkbox")
+      .elements()
+      .map((box) => (box as HTMLInputElement).labels?.[0]?.textContent?.trim());
+  // The first twenty that are not hidden, and that which is shown.
+  await expect.poll(() => offered()).toHaveLength(21);
+  expect(offered()).not.toContain("Branch 3");
+  await expect.element(screen.getByText("20 of 999 branches")).toBeVisible();
+  await screen.getByRole("searchbox", { name: "Find a branch to compare" }).fill("branch 777");
+  await expect.poll(() => offered()).toEqual(["Branch 1", "Branch 777", "Branch 1000"]);
+  await screen.getByRole("checkbox", { name: "Branch 777" }).click();
+  await expect
+    .poll(() => kernel.model.last("compare"))
+    .toMatchObject({ tips: [3, 2001, start(777) + 1] });
+  // What is given up can be chosen again, and keeps the focus.
+  const first = screen.getByRole("checkbox", { name: "Branch 1", exact: true });
+  await first.click();
+  await expect.element(first).toHaveFocus();
+});
+
+test("another session is compared anew", async () => {
+  const kernel = kernelWith();
+  const { screen } = await opened(kernel);
+  await screen.getByRole("checkbox", { name: "Branch 2" }).click();
+  await expect.element(screen.getByRole("checkbox", { name: "Branch 2" })).toBeChecked();
+  kernel.restart("second", ["A", " dog"]);
+  for (const piece of [" sat", " down", " on"]) {
+    kernel.state.head = 1;
+    kernel.write([piece]);
+  }
+  kernel.delta();
+  await expect.element(screen.getByRole("checkbox", { name: "Branch 2" })).not.toBeChecked();
+  await expect.element(screen.getByRole("checkbox", { name: "Branch 3" })).toBeChecked();
 });

@@ -5,16 +5,17 @@ import { useStore, useViewer } from "../hooks";
 import type { Store } from "../store";
 import { Sums } from "../totals";
 import type { Branch } from "../tree";
+import { CompareChoice } from "./compare_choice";
 import { CompareTable } from "./compare_table";
 import { Head } from "./head";
 import { Reading } from "./reading_state";
 import { useAnswer } from "./use_answer";
 
-const MOST_BRANCHES = 6;
-
 /** Branches side by side: where they part and meet again, and what each costs. */
 export function Compare() {
   const [open, setOpen] = useState(false);
+  // In another session other branches have the same rows.
+  const generation = useStore((store) => store.generation);
   const several = useStore(({ tree }) => tree.branches.length > 1);
   if (!several) return null;
   return (
@@ -27,7 +28,7 @@ export function Compare() {
       >
         Compare branches
       </button>
-      {open && <Chosen />}
+      {open && <Chosen key={generation} />}
     </section>
   );
 }
@@ -35,37 +36,15 @@ export function Compare() {
 function Chosen() {
   const { store } = useViewer();
   // While a branch grows nothing is drawn anew.
-  useStore(({ generation, table, tree, busy }) =>
-    [generation, tree.branches.length, busy || table.length].join(),
-  );
+  useStore(({ table, tree, busy }) => [tree.branches.length, busy || table.length].join());
   const offline = useStore((store) => store.offline && store.readOnly);
-  const [wanted, setWanted] = useState(() => firstTwo(store));
+  const [wanted, setWanted] = useState<readonly number[]>(() => firstTwo(store));
   const { branches } = store.tree;
-  const labels = useStore((store) => store.labels);
   const chosen = wanted.flatMap((start) => branches.find((one) => one.start === start) ?? []);
   if (offline) return <p class="itw-hint">{offline}</p>;
   return (
     <>
-      <fieldset class="itw-row">
-        <legend>Two to six branches, measured against the one that was chosen first</legend>
-        {branches.map((branch) => {
-          const { start } = branch;
-          const on = wanted.includes(start);
-          return (
-            <label key={start}>
-              <input
-                type="checkbox"
-                checked={on}
-                disabled={!on && chosen.length >= MOST_BRANCHES}
-                onChange={() =>
-                  setWanted(on ? wanted.filter((other) => other !== start) : [...wanted, start])
-                }
-              />{" "}
-              {labels.nameOf(branch)}
-            </label>
-          );
-        })}
-      </fieldset>
+      <CompareChoice chosen={wanted} onChoose={setWanted} />
       {chosen.length > 1 && <SideBySide branches={chosen} />}
     </>
   );

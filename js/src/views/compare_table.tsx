@@ -1,5 +1,5 @@
 import type { TargetedKeyboardEvent } from "preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Alignment, Line } from "../comparison";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
@@ -24,6 +24,12 @@ export function CompareTable({ alignment, names, divergences }: TableProps) {
   const { lines, meetsAt } = alignment;
   const { table } = useViewer().store;
   const [limit, setLimit] = useState(LINES);
+  const body = useRef<HTMLTableSectionElement>(null);
+  // The button that wanted the last lines is gone: the keyboard goes on in them.
+  useLayoutEffect(() => {
+    if (limit === LINES || limit < lines.length) return;
+    body.current?.rows[limit - LINES]?.querySelector<HTMLElement>("[data-branch]")?.focus();
+  }, [limit]);
   const waiting = useWait();
   const words = { waiting, failed: "reading it failed", "no model": "it needs the model" };
   const columns = ["token", "bits", "Δ bits", "KL, bits"];
@@ -55,14 +61,14 @@ export function CompareTable({ alignment, names, divergences }: TableProps) {
             )}
           </tr>
         </thead>
-        <tbody>
+        <tbody ref={body}>
           {lines.slice(0, limit).map((line, index) => {
             const at = table.value("position", line[0] ?? -1);
             const mark = index === 0 ? "part" : meetsAt.includes(at) && "meet";
             return (
               <tr key={index}>
                 <th scope="row">
-                  {at || "–"} {mark && <b>{mark}</b>}
+                  {Number.isNaN(at) ? "–" : format.count(at)} {mark && <b>{mark}</b>}
                 </th>
                 {line.map((_, branch) => (
                   <Cells
