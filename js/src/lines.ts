@@ -41,7 +41,8 @@ function* ownRows(tree: Tree, branch: Branch): Generator<number> {
   }
 }
 
-const EXCERPT_TOKENS = 16;
+/** Longer branches show no more of themselves. */
+export const EXCERPT_TOKENS = 16;
 
 /** The beginning of what a branch adds, in one line. */
 export function excerptOf({ table, tree }: Store, branch: Branch): string {

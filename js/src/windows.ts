@@ -41,12 +41,13 @@ interface Asked {
 export class Windows {
   /** The token that stands in the place: its program made `q` and `s`. */
   row: number | null = null;
-  failed = false;
   readonly #viewer: Viewer;
   readonly #subject: Subject;
   readonly #changed: () => void;
   readonly #held = new Map<number, Held>();
   readonly #asked = new Map<number, Asked>();
+  /** Where the windows start that could not be read. */
+  readonly #failed = new Set<number>();
   #newest: Held | null = null;
   #wanted: [number, number, boolean] = [0, 1, true];
 
@@ -64,6 +65,10 @@ export class Windows {
   /** How many rows there are, once that is known: whatever token stands in the place. */
   get total(): number | null {
     return this.#newest?.page.total ?? null;
+  }
+
+  get failed(): boolean {
+    return this.#failed.size > 0;
   }
 
   get waiting(): boolean {
@@ -86,8 +91,10 @@ export class Windows {
   want(first: number, last: number, needed: boolean): void {
     this.#wanted = [first, last, needed];
     const end = Math.min(last, this.total ?? last);
+    const isWanted = (start: number) => start < end && start + WINDOW > first;
+    for (const start of this.#failed) if (!isWanted(start)) this.#failed.delete(start);
     for (const [start, { row, request }] of this.#asked) {
-      if (start < end && start + WINDOW > first && row === this.row) continue;
+      if (isWanted(start) && row === this.row) continue;
       request.abort();
       this.#asked.delete(start);
     }
@@ -104,7 +111,7 @@ export class Windows {
 
   /** Ask again for what was wanted last. */
   retry(): void {
-    this.failed = false;
+    this.#failed.clear();
     this.want(...this.#wanted);
   }
 
@@ -118,6 +125,7 @@ export class Windows {
     const { parent, search, order } = this.#subject;
     const request = new AbortController();
     this.#asked.set(start, { row, needed, request });
+    this.#failed.delete(start);
     const query = {
       parent,
       offset: start,
@@ -130,8 +138,8 @@ export class Windows {
     void this.#viewer.distribution(query, request.signal, needed).then((page) => {
       if (request.signal.aborted) return;
       this.#asked.delete(start);
-      this.failed = page === null;
-      if (page !== null) this.#hold(start, { page, row });
+      if (page === null) this.#failed.add(start);
+      else this.#hold(start, { page, row });
       this.#changed();
     });
   }

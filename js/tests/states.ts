@@ -91,6 +91,10 @@ const labelled = story((kernel) => {
   ];
   kernel.state.head = head;
 });
+const longName = story((kernel) => {
+  const name = "a_name_of_sixty_characters_".padEnd(60, "without_a_space_");
+  kernel.state.labels = [{ start: 37, name, colour: null, hidden: false }];
+});
 const readOnly = story((kernel) => {
   kernel.state.read_only =
     "This session was saved from another model: it can be read, and nothing can be added to it.";
@@ -132,7 +136,8 @@ const stage = (index: number): Step => {
       .click();
 };
 const compareWith = (branch: number): Step => {
-  return ({ el }) => el.querySelectorAll<HTMLElement>("fieldset input").item(branch).click();
+  return ({ el }) =>
+    el.querySelectorAll<HTMLElement>(".itw-compare [type=checkbox]").item(branch).click();
 };
 /** What the kernel does. */
 const tell = (change: Parameters<FakeKernel["delta"]>[0]): Step => {
@@ -185,11 +190,14 @@ export const STATES: Record<string, Way> = {
   stopping: way(story(), click("Generate"), silence, click("Stop"), wait(1100)),
   "branch-wanted": way(story(), tell({ job }), choose("Branches", 1)),
   error: way(story(), tell({ notice }), silence, click("Generate"), wait(1700)),
-  "what-if": way(story(), click("What if"), wait(50), click("Keep"), wait(50)),
+  "what-if": way(story(), click("What if"), wait(300), click("Keep"), wait(50)),
   "what-if-waiting": way(story(), tell({ job }), silence, click("What if")),
-  "what-if-refused": way(story(), click("What if"), wait(50), type("Tokens each", "999")),
+  "what-if-refused": way(story(), click("What if"), wait(300), type("Tokens each", "999")),
+  "siblings-refused": way(story(), type("Siblings", "0")),
   siblings: way(story(), click("Grow siblings"), make(45)),
   compare: way(story(), click("Compare branches"), wait(50), compareWith(2), wait(50)),
+  "compare-many": way(branchy, click("Compare branches"), wait(50)),
+  "compare-long-name": way(longName, click("Compare branches"), wait(50)),
   "compare-waiting": way(story(), silence, click("Compare branches")),
   saving: way(story(), click("Save as")),
   "read-only": way(readOnly),

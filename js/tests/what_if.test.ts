@@ -99,6 +99,37 @@ describe("what if", () => {
     expect(kernel.rollouts).toHaveLength(asked);
   });
 
+  test("the focus stays in the field of a number while it is typed", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    await screen.getByRole("button", { name: "What if" }).click();
+    await expect.poll(() => document.activeElement?.textContent).toBe("Keep");
+    const field = screen.getByRole("spinbutton", { name: "Tokens each" });
+    (field.element() as HTMLInputElement).select();
+    await userEvent.keyboard("2");
+    await expect.poll(() => kernel.rollouts.at(-1)?.continuations[0]?.ids).toHaveLength(2);
+    await expect.poll(() => rowsOf(el)).toHaveLength(5);
+    await expect.element(field).toHaveFocus();
+    await userEvent.keyboard("0");
+    await expect.poll(() => kernel.rollouts.at(-1)?.continuations[0]?.ids).toHaveLength(20);
+    await expect.element(field).toHaveFocus();
+  });
+
+  test("an answer that comes late leaves the focus to who types elsewhere", async () => {
+    const kernel = kernelWith();
+    const { el, screen } = show(kernel);
+    kernel.answers = false;
+    kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
+    await screen.getByRole("button", { name: "What if" }).click();
+    await expect.poll(() => kernel.model.last("rollout")).toBeDefined();
+    const field = screen.getByRole("textbox", { name: "Force text" });
+    await field.fill("sa");
+    kernel.answers = true;
+    kernel.model.onSend(kernel.model.last("rollout") as never);
+    await expect.poll(() => rowsOf(el)).toHaveLength(5);
+    await expect.element(field).toHaveFocus();
+  });
+
   test("it waits for the model, and can be given up", async () => {
     const kernel = kernelWith();
     const { screen } = show(kernel);
@@ -106,6 +137,7 @@ describe("what if", () => {
     kernel.delta({ job: { id: 1, kind: "generate", made: 0, total: 9, stopping: false } });
     await screen.getByRole("button", { name: "What if" }).click();
     await expect.element(screen.getByText("waiting for the kernel").last()).toBeVisible();
+    await expect.poll(() => kernel.model.last("rollout")).toBeDefined();
     await screen.getByRole("button", { name: "Cancel" }).click();
     const asked = kernel.model.last("rollout");
     await expect.poll(() => kernel.model.last("rollout-cancel")?.id).toBe(asked?.id);
@@ -126,8 +158,11 @@ describe("what if", () => {
     kernel.fail(kernel.model.last("rollout") as never, "The model is out of memory.");
     await expect.element(screen.getByText("The model is out of memory.")).toBeVisible();
     kernel.answers = true;
-    await screen.getByRole("button", { name: "Try again" }).click();
+    (screen.getByRole("button", { name: "Try again" }).element() as HTMLElement).focus();
+    await userEvent.keyboard("{Enter}");
+    await expect.element(screen.getByRole("region", { name: "What if" })).toHaveFocus();
     await expect.poll(() => rowsOf(el)).toHaveLength(4);
+    expect(document.activeElement?.textContent).toBe("Keep");
   });
 });
 
@@ -135,7 +170,7 @@ describe("growing", () => {
   test("siblings are asked for by their number, from the next seed on", async () => {
     const kernel = kernelWith();
     const { el, screen } = show(kernel);
-    await screen.getByRole("spinbutton", { name: "how many" }).fill("3");
+    await screen.getByRole("spinbutton", { name: "Siblings" }).fill("3");
     await screen.getByRole("button", { name: "Grow siblings" }).click();
     expect(kernel.model.last("siblings")).toMatchObject({ parent: 2, n: 3, settings: { seed: 1 } });
     await expect.element(screen.getByText("0 of 120 tokens")).toBeVisible();
@@ -147,15 +182,30 @@ describe("growing", () => {
     expect(kernel.state.settings.seed).toBe(3);
   });
 
-  test("greedy ones would all be the same", async () => {
+  test("a number that is not accepted refuses the button with what is", async () => {
     const kernel = kernelWith();
-    kernel.state.settings = { ...kernel.state.settings, temperature: 0 };
-    kernel.save();
     const { screen } = show(kernel);
+    await screen.getByRole("spinbutton", { name: "Siblings" }).fill("0");
     const button = screen.getByRole("button", { name: "Grow siblings" });
     await expect.element(button).toHaveAttribute("aria-disabled", "true");
-    expect(button.element().getAttribute("title")).toContain("set a temperature");
+    await expect.element(button).toHaveAttribute("title", "a whole number from 1 to 20");
+    await screen.getByRole("spinbutton", { name: "Siblings" }).fill("2");
+    await button.click();
+    expect(kernel.model.last("siblings")).toMatchObject({ n: 2 });
   });
+
+  test.each(["Grow siblings", "Regenerate from here"])(
+    "%s: greedy ones would all be the same",
+    async (name) => {
+      const kernel = kernelWith();
+      kernel.state.settings = { ...kernel.state.settings, temperature: 0 };
+      kernel.save();
+      const { screen } = show(kernel);
+      const button = screen.getByRole("button", { name });
+      await expect.element(button).toHaveAttribute("aria-disabled", "true");
+      expect(button.element().getAttribute("title")).toContain("set a temperature");
+    },
+  );
 
   test("going on in mid-branch takes the next seed, at the end of the text it does not", async () => {
     const kernel = kernelWith();

@@ -19,19 +19,26 @@ export function BranchName({ branch, top, onDone }: NameProps) {
   // Leaving the field takes its name as Enter does, but not once more what Enter or Escape have settled.
   const settled = useRef(false);
 
-  useLayoutEffect(() => field.current?.select(), []);
+  useLayoutEffect(() => {
+    field.current?.focus();
+    field.current?.select();
+  }, []);
 
   async function take(back: boolean): Promise<void> {
-    const name = field.current?.value ?? "";
-    if (settled.current) return;
+    const input = field.current;
+    if (input === null || settled.current) return;
+    const name = input.value;
     settled.current = true;
     const accepted = name === before || (await viewer.label(branch.start, { name }));
     // Of what was refused the kernel's sentence is shown, and the name can be mended.
     settled.current = accepted;
-    if (accepted) onDone(back);
+    // An answer that comes late finds another field, or the keyboard somewhere else.
+    if (accepted && field.current !== null) onDone(back && document.activeElement === input);
   }
 
   function onKeyDown(event: TargetedKeyboardEvent<HTMLInputElement>): void {
+    // These keys are those of an input method while it composes.
+    if (event.isComposing) return;
     if (event.key === "Enter") {
       void take(true);
     } else if (event.key === "Escape") {

@@ -1,13 +1,10 @@
 import { useMemo } from "preact/hooks";
 import * as format from "../format";
 import { useViewer } from "../hooks";
-import { excerptOf } from "../lines";
+import { EXCERPT_TOKENS, excerptOf } from "../lines";
 import { ORIGINS } from "../protocol";
 import type { Branch } from "../tree";
 import { ROW_HEIGHT } from "./map_paths";
-
-/** Longer branches show no more of themselves. */
-const EXCERPT_ROWS = 32;
 
 interface BranchProps {
   id: string;
@@ -29,12 +26,10 @@ export function BranchOption(props: BranchProps) {
   const { labels, table, tree } = store;
   const { tokens, bits, cost } = tree.ownSums(branch);
   // A thousand branches are listed while one of them grows: the others need not be read again.
-  const length = table.value("position", branch.tip) - table.value("position", branch.start);
+  const length = 1 + table.value("position", branch.tip) - table.value("position", branch.start);
   const given = tree.given(branch.tip);
-  const excerpt = useMemo(
-    () => excerptOf(store, branch),
-    [branch, given, Math.min(length, EXCERPT_ROWS)],
-  );
+  const quoted = Math.min(given ? length : tokens, EXCERPT_TOKENS);
+  const excerpt = useMemo(() => excerptOf(store, branch), [branch, given, quoted]);
   const origin = ORIGINS[table.value("origin", branch.start)];
   const parted = branch.parent === null ? undefined : origin;
   const name = labels.nameOf(branch);

@@ -36,7 +36,9 @@ export function BranchTools({ prefix, branch, onRename, onHide }: ToolsProps) {
       <Button
         kind="small"
         refused={refused}
-        title="In the list; no token is lost"
+        title={
+          hidden ? "List this branch again" : "Leave this branch out of the list; its text is kept"
+        }
         onPress={() => {
           void viewer.label(branch.start, { hidden: !hidden });
           if (!hidden) onHide();

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import type { Branch } from "../tree";
@@ -22,16 +22,23 @@ export function Branches({ prefix }: { prefix: string }) {
   // By number, since the objects of the tree are made anew with a snapshot.
   const [active, setActive] = useState<number | null>(null);
   const [renamed, setRenamed] = useState<number | null>(null);
+  // Some browsers focus no button that is clicked, and what it is about must not change before it acts.
+  const pressed = useRef(false);
   const placeOf = (number: number | null | undefined) =>
     number == null ? -1 : lines.findIndex(({ branch }) => branch.number === number);
   const shown = placeOf(current?.number);
   const walked = placeOf(active);
   const at = walked >= 0 ? walked : Math.max(0, shown);
-  const target = walked >= 0 ? lines[walked]?.branch : current;
+  const target = lines[at]?.branch;
+  const written = placeOf(renamed);
 
   useLayoutEffect(() => {
     if (refused === null) setWanted(false);
   }, [refused]);
+
+  useLayoutEffect(() => {
+    if (written < 0) setRenamed(null);
+  }, [written]);
 
   function show(branch: Branch, place: number | null): void {
     const isShown = branch === current;
@@ -55,11 +62,22 @@ export function Branches({ prefix }: { prefix: string }) {
   }
 
   function onFocusOut(event: FocusEvent & { currentTarget: HTMLElement }): void {
-    if (!event.currentTarget.contains(event.relatedTarget as Node | null)) setActive(null);
+    const stays = event.currentTarget.contains(event.relatedTarget as Node | null);
+    if (!stays && !pressed.current) setActive(null);
   }
 
   return (
-    <section class="itw-branches" aria-label="All branches" onFocusOut={onFocusOut}>
+    <section
+      class="itw-branches"
+      aria-label="All branches"
+      onFocusOut={onFocusOut}
+      onPointerDown={({ target }) => {
+        pressed.current = target instanceof Element && target.closest(".itw-tools") !== null;
+      }}
+      onPointerUp={() => {
+        pressed.current = false;
+      }}
+    >
       <div class="itw-row itw-branch-bar">
         <h4 class="itw-heading">Branches</h4>
         {(total > MANY || query !== "") && (
@@ -93,7 +111,7 @@ export function Branches({ prefix }: { prefix: string }) {
         lines={lines}
         current={shown}
         active={at}
-        renamed={placeOf(renamed)}
+        renamed={written}
         onActive={(branch) => setActive(branch.number)}
         onRename={(branch) => setRenamed(branch?.number ?? null)}
         onShow={show}

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { useStore, useViewer } from "../hooks";
 import { Button } from "./button";
 import { overruleRefusal, refusal } from "./refusals";
-import { WholeField } from "./whole_field";
+import { acceptedUpTo, WholeField } from "./whole_field";
 
 const MOST_SIBLINGS = 20;
 
@@ -20,7 +20,7 @@ export function Growing({ place, standing, onWhatIf }: GrowingProps) {
   const still = useStore(refusal);
   const asking = useStore((store) => store.readOnly ?? (place === 0 ? refused : null));
   const greedy = useStore((store) => store.state.settings.temperature === 0);
-  const [n, setN] = useState(4);
+  const [n, setN] = useState<number | null>(4);
   const again = greedy ? "Greedy decoding makes the same text again: set a temperature." : null;
   return (
     <div class="itw-row">
@@ -41,8 +41,8 @@ export function Growing({ place, standing, onWhatIf }: GrowingProps) {
             Continue from here
           </Button>
           <Button
-            refused={refused}
-            title={again ?? "Another continuation in this place, with the next seed"}
+            refused={refused ?? again}
+            title="Another continuation in this place, with the next seed"
             onPress={() => viewer.regenerate(place)}
           >
             Regenerate from here
@@ -51,13 +51,13 @@ export function Growing({ place, standing, onWhatIf }: GrowingProps) {
       )}
       <span class="itw-row">
         <Button
-          refused={refused ?? again}
+          refused={refused ?? again ?? (n === null ? acceptedUpTo(MOST_SIBLINGS) : null)}
           title="Several continuations in this place, each with the next seed"
-          onPress={() => viewer.growSiblings(place, n)}
+          onPress={() => n !== null && viewer.growSiblings(place, n)}
         >
           Grow siblings
         </Button>
-        <WholeField label="how many" value={n} most={MOST_SIBLINGS} onChange={setN} />
+        <WholeField label="Siblings" initial={4} most={MOST_SIBLINGS} onChange={setN} />
       </span>
     </div>
   );

@@ -1,4 +1,5 @@
 import { sameFields, useStore, useViewer } from "../hooks";
+import { stepOut } from "./step_out";
 
 /** What the person must know: why nothing can be changed, what failed, and that nobody answers. */
 export function Notices() {
@@ -54,7 +55,14 @@ function Alert({ message, onDismiss }: { message: string; onDismiss: () => void 
   return (
     <div class="itw-alert" role="alert">
       <p>{message}</p>
-      <button type="button" class="itw-button" onClick={onDismiss}>
+      <button
+        type="button"
+        class="itw-button"
+        onClick={({ currentTarget }) => {
+          stepOut(currentTarget);
+          onDismiss();
+        }}
+      >
         Dismiss
       </button>
     </div>

@@ -31,7 +31,7 @@ export function Panel({ prefix, onLeave, onWhatIf }: PanelProps) {
   const empty = useStore((store) => store.path.length === 0);
 
   function onKeyDown(event: TargetedKeyboardEvent<HTMLElement>): void {
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || event.isComposing) return;
     event.preventDefault();
     onLeave();
   }

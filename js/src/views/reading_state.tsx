@@ -1,3 +1,5 @@
+import { stepOut } from "./step_out";
+
 interface ReadingProps {
   failed: boolean;
   /** What there is to say while nothing has failed. */
@@ -11,7 +13,14 @@ export function Reading({ failed, words, onRetry }: ReadingProps) {
     <div class="itw-rest">
       <span role="status">{failed ? "reading from the model failed" : words}</span>
       {failed && (
-        <button type="button" class="itw-link" onClick={onRetry}>
+        <button
+          type="button"
+          class="itw-link"
+          onClick={({ currentTarget }) => {
+            stepOut(currentTarget);
+            onRetry();
+          }}
+        >
           Try again
         </button>
       )}

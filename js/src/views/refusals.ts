@@ -13,7 +13,7 @@ export function overruleRefusal(store: Store, place: number): string | null {
 
 /** Why a branch cannot be named, coloured or hidden now, or null. */
 export function labelRefusal({ offline }: Store): string | null {
-  return offline ? "No kernel answers to keep it." : null;
+  return offline ? "No kernel answers, so a name, a colour or hiding could not be kept." : null;
 }
 
 /** Why no other branch can be shown now, or null. */

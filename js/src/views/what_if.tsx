@@ -15,6 +15,7 @@ import { WholeField } from "./whole_field";
 
 const MOST_ALTERNATIVES = 20;
 const MOST_TOKENS = 200;
+const TYPING_PAUSE_MS = 150;
 
 /** A place that is asked about. */
 export interface Question {
@@ -32,10 +33,27 @@ export function WhatIf(props: { question: Question; onClose: () => void }) {
   const { table } = viewer.store;
   const [k, setK] = useState(5);
   const [length, setLength] = useState(12);
-  const [rollout, again] = useAnswer([parent, number, k, length].join(), (_, signal) =>
-    viewer.rollOut(parent, k, length, signal),
+  const [rollout, again] = useAnswer(
+    [parent, number, k, length].join(),
+    (_, signal) => viewer.rollOut(parent, k, length, signal),
+    TYPING_PAUSE_MS,
   );
   const wait = useWait();
+  // Who asked goes on from the answer, unless they have turned to something else meanwhile.
+  const asker = useRef<Element | null>(null);
+  useLayoutEffect(() => {
+    asker.current = document.activeElement;
+  }, [number]);
+
+  function lead(to: HTMLElement | null | undefined): void {
+    if (document.activeElement === asker.current) to?.focus();
+    asker.current = null;
+  }
+
+  function retry(): void {
+    asker.current = document.activeElement;
+    again();
+  }
 
   return (
     <section
@@ -49,28 +67,43 @@ export function WhatIf(props: { question: Question; onClose: () => void }) {
           another token stood after <TokenLabel bytes={table.bytes(parent)} /> at{" "}
           {table.value("position", parent) + 1}
         </span>
-        <WholeField label="Alternatives" value={k} most={MOST_ALTERNATIVES} onChange={setK} />
-        <WholeField label="Tokens each" value={length} most={MOST_TOKENS} onChange={setLength} />
+        <WholeField
+          label="Alternatives"
+          initial={k}
+          most={MOST_ALTERNATIVES}
+          onChange={(k) => k !== null && setK(k)}
+        />
+        <WholeField
+          label="Tokens each"
+          initial={length}
+          most={MOST_TOKENS}
+          onChange={(length) => length !== null && setLength(length)}
+        />
         <Button onPress={onClose}>{rollout === "waiting" ? "Cancel" : "Close"}</Button>
       </div>
       {typeof rollout === "string" ? (
-        <Reading failed={rollout === "failed"} words={wait} onRetry={again} />
+        <Reading failed={rollout === "failed"} words={wait} onRetry={retry} />
       ) : (
-        <Continuations key={rollout.id} rollout={rollout} />
+        <Continuations key={rollout.id} rollout={rollout} onShown={lead} />
       )}
     </section>
   );
 }
 
+interface ContinuationsProps {
+  rollout: Rollout;
+  /** Called with the first of its buttons. */
+  onShown: (button: HTMLElement | null | undefined) => void;
+}
+
 /** A row for each alternative. The arrow keys walk from one button to the next. */
-function Continuations({ rollout: { id, continuations } }: { rollout: Rollout }) {
+function Continuations({ rollout: { id, continuations }, onShown }: ContinuationsProps) {
   const viewer = useViewer();
   const body = useRef<HTMLTableSectionElement>(null);
   const refused = useStore(refusal);
   const [kept, setKept] = useState<readonly number[]>([]);
 
-  // Who asked goes on from the answer.
-  useLayoutEffect(() => body.current?.querySelector("button")?.focus(), []);
+  useLayoutEffect(() => onShown(body.current?.querySelector("button")), []);
 
   async function keep(index: number): Promise<void> {
     if (await viewer.adopt(id, index)) setKept((before) => [...before, index]);
@@ -93,7 +126,7 @@ function Continuations({ rollout: { id, continuations } }: { rollout: Rollout })
           const bytes = viewer.store.table.tokens.get(one.ids[0] ?? -1) ?? new Uint8Array();
           return (
             <tr key={index}>
-              <td>{one.ranks[0]}</td>
+              <td>{format.count(one.ranks[0] ?? Number.NaN)}</td>
               <th scope="row">
                 <TokenLabel bytes={bytes} />
               </th>
