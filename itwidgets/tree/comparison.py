@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,10 @@ from itwidgets.tree.table import TokenTree
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_MOST_MATCHES = 4_000_000
+"""Pairs of equal tokens in two texts that are searched for common stretches: some seconds."""
 
 
 class Place(NamedTuple):
@@ -37,7 +42,8 @@ def aligned(first: Sequence[int], other: Sequence[int]) -> list[Place]:
     """Align two texts of token ids: equal stretches beside each other, the longest first (``difflib``).
 
     What stands between two such stretches is aligned token by token from its beginning, as far as the
-    shorter one goes.
+    shorter one goes. So are texts as a whole, from where they part, when they repeat themselves so much that
+    the search would take minutes.
 
     Examples
     --------
@@ -46,8 +52,7 @@ def aligned(first: Sequence[int], other: Sequence[int]) -> list[Place]:
     """
     start = shared(first, other)
     places = [Place(i, i) for i in range(start)]
-    matcher = difflib.SequenceMatcher(None, first[start:], other[start:], autojunk=False)
-    for _, *edges in matcher.get_opcodes():
+    for edges in _stretches(first[start:], other[start:]):
         i, i_end, j, j_end = (start + edge for edge in edges)
         for step in range(max(i_end - i, j_end - j)):
             here = Place(
@@ -56,6 +61,15 @@ def aligned(first: Sequence[int], other: Sequence[int]) -> list[Place]:
             )
             places.append(here)
     return places
+
+
+def _stretches(first: Sequence[int], other: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    """Begin and end of stretches in both texts that stand beside each other."""
+    times = Counter(other)
+    if sum(times[token_id] for token_id in first) > _MOST_MATCHES:
+        return [(0, len(first), 0, len(other))]
+    matcher = difflib.SequenceMatcher(None, first, other, autojunk=False)
+    return [(i, i_end, j, j_end) for _, i, i_end, j, j_end in matcher.get_opcodes()]
 
 
 @dataclass(frozen=True, eq=False)

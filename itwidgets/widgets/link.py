@@ -43,7 +43,9 @@ class Link:
         self._news.set()
 
     def reply(self, send: Callable[[], None]) -> None:
-        """Have a reply sent; ``send`` may take its time to make it."""
+        """Have a reply sent, unless the link is closed; ``send`` may take its time to make it."""
+        if self._closed.is_set():
+            return
         self._replies.put(send)
         self._news.set()
 

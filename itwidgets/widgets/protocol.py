@@ -12,7 +12,8 @@ The kernel is the only writer of state. It sends, in one ordered stream of custo
     The answer to the request with the same ``id``: fields of its own, or ``error``.
 
 The traits ``state`` and ``table`` hold the same for a page that comes later: a reload, a second page,
-a saved notebook. They are written when nothing streams, and a live page never listens to them.
+a saved notebook. They are written when nothing streams. A live page only compares ``state`` with
+what it has, since the last delta of a job may be lost.
 """
 
 from __future__ import annotations

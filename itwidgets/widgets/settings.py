@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from itwidgets.engine.decoding.choice import Plan
-from itwidgets.interventions import Operator, Program, sampling_program
+from itwidgets.interventions import Operator, Program, check_whole, sampling_program
 from itwidgets.tree import Recipe
 from itwidgets.widgets.protocol import Settings
 
@@ -34,6 +34,13 @@ def checked(changes: Mapping[str, Any], settings: Settings = DEFAULTS) -> Settin
     merged = cast("Settings", settings | dict(changes))
     plan_of(merged)
     return merged
+
+
+def check_most(name: str, value: int, most: int) -> None:
+    """Refuse what is no whole number from 1 to ``most``: a page may ask for so much at once."""
+    check_whole(name, value, least=1)
+    if value > most:
+        raise ValueError(f"{name} is {value}, but must be at most {most}")
 
 
 def plan_of(settings: Settings, program: Program | Operator | None = None) -> Plan:

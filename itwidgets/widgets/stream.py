@@ -65,10 +65,10 @@ class TokenStream(anywidget.AnyWidget):
     _css = _bundle("widget.css")
 
     state = traitlets.Dict().tag(sync=True)
-    """The small state for pages that come later. Written by the link alone."""
+    """The small state for pages that come later. Written by the link, and shown by the cell."""
 
     table = traitlets.Dict().tag(sync=True)
-    """All rows for pages that come later. Written by the link alone."""
+    """All rows for pages that come later. Written by the link, and shown by the cell."""
 
     def __init__(self, source: Engine | Session, prompt: Prompt = "", **settings: Any) -> None:
         if not isinstance(source, (Engine, Session)):
@@ -213,6 +213,7 @@ class TokenStream(anywidget.AnyWidget):
         """Stop what this viewer started and remove it from the page; the session stays."""
         # ipywidgets also closes a viewer that was never made, because its arguments were refused.
         if hasattr(self, "_unsubscribe"):
+            self._requests.close()
             for job in self._jobs:
                 job.cancel()
             self._unsubscribe()
@@ -280,7 +281,14 @@ class TokenStream(anywidget.AnyWidget):
 
     def snapshot(self) -> Message:
         """Everything, for a page that lost something. Called by the link."""
-        return self._page.snapshot(self._state())
+        return self._page.snapshot(self.current_state())
+
+    def current_state(self) -> State:
+        """Everything but the rows, as it is now."""
+        selected = self._selection.row()
+        return state_of(
+            self.session, self._prompt.text, self._settings, selected=selected, notice=self._notice
+        )
 
     # ---------------------------------------------------------------- parts
 
@@ -304,7 +312,7 @@ class TokenStream(anywidget.AnyWidget):
         return None if row is None else self.session.tree[row]
 
     def _send_changes(self) -> None:
-        state = self._state()
+        state = self.current_state()
         self.send(*self._page.delta(self.session, state))
         if state["selected"] != self._announced:
             self._announced = state["selected"]
@@ -316,9 +324,3 @@ class TokenStream(anywidget.AnyWidget):
             ):
                 self.table = self._page.table()
             self.state = self._page.state(state)
-
-    def _state(self) -> State:
-        selected = self._selection.row()
-        return state_of(
-            self.session, self._prompt.text, self._settings, selected=selected, notice=self._notice
-        )

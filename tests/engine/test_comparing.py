@@ -53,6 +53,20 @@ def test_each_row_stands_beside_its_partner(session: Session, comparison: Compar
     )
 
 
+def test_divergences_of_kept_rows_take_turns_with_a_generation() -> None:
+    engine = tiny_engine()
+    session, program = engine.session(PROMPT), Program() >> Ban(sorted(engine.stop_ids))
+    session.generate(6, program=program).wait()
+    session.force(2, [40, 41, 42])
+    comparison = session.compare(*session.branches, divergences=False)
+    growing = session.generate(100, program=program)
+    job, made = session.start_divergences(comparison), list[int]()
+    job.on_done(lambda: made.append(len(growing.nodes)))
+    assert job.wait().divergences
+    growing.cancel()
+    assert made[0] < growing.total
+
+
 def test_divergences_are_those_of_fresh_forward_calls(session: Session, comparison: Comparison) -> None:
     frame = comparison.to_frame().query("tip == 1")
     texts = [session.tree.token_ids(tip.row) for tip in comparison.tips]

@@ -25,6 +25,7 @@ def test_the_examples_run(smollm: Engine, monkeypatch: pytest.MonkeyPatch, tmp_p
     session = names["session"]
     assert isinstance(session, itwidgets.Session)
     assert [branch.start for branch in session.branches]
+    assert (tmp_path / "france.html").is_file()
     assert (tmp_path / "france.itw.json").is_file()
     assert itwidgets.open(tmp_path / "france.itw.json").read_only
 

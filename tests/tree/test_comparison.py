@@ -65,3 +65,9 @@ def test_lines_hold_each_token_once_and_pairs_as_they_were_aligned(texts: list[l
         beside = {Place(line[0], line[branch]) for line in comparison.lines}
         assert set(comparison.alignments[branch]) <= beside
     assert all(any(place is not None for place in line) for line in comparison.lines)
+
+
+def test_texts_that_only_repeat_themselves_are_aligned_by_position() -> None:
+    """To search them for the longest common stretches would take minutes."""
+    first, other = [1, *[7, 8] * 3000], [2, *[8, 7] * 3000]
+    assert aligned(first, other) == [Place(i, i) for i in range(len(first))]

@@ -109,6 +109,24 @@ def test_without_a_text_it_says_so(engine: Any) -> None:
     viewer.close()
 
 
+def test_closing_before_anything_is_drawn_leaves_nothing(viewer: TokenStream) -> None:
+    before = set(_instances)
+    for _ in range(5):
+        CurrentBranch(viewer).close()
+    viewer.link.settle()
+    assert set(_instances) == before
+
+
+def test_a_closed_viewer_is_followed_no_more(viewer: TokenStream, beside: CurrentBranch) -> None:
+    heading = beside.children[0].value
+    viewer.close()
+    viewer.session.generate(3).wait()
+    viewer.session.undo()
+    assert beside.children[0].value == heading
+    # Nothing waits for a thread that has ended.
+    assert viewer.link._replies.empty()
+
+
 def test_closing_leaves_nothing(viewer: TokenStream) -> None:
     before = set(_instances)
     beside = CurrentBranch(viewer)

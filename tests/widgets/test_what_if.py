@@ -183,3 +183,24 @@ def test_going_on_from_a_token_keeps_it_and_what_followed(grown: FakePage) -> No
     assert session.branches[1].nodes[0].parent == old[2]
     assert session.branches[0].tip == old[-1]
     assert grown.state["selected"] == old[2].row
+
+
+def test_more_than_a_page_may_ask_for_is_refused(grown: FakePage) -> None:
+    error = grown.refused("siblings", parent=place(grown, 2), n=10**9, settings=settings(grown))
+    assert error["message"] == "n is 1000000000, but must be at most 20"
+    long = settings(grown, max_new_tokens=5000)
+    error = grown.refused("rollout", parent=place(grown, 2), k=2, settings=long)
+    assert error["message"] == "max_new_tokens is 5000, but must be at most 200"
+    assert grown.viewer.session.running is None
+
+
+def test_closing_the_viewer_ends_what_a_page_waits_for(grown: FakePage) -> None:
+    session = grown.viewer.session
+    with gate_at(session.engine.model, 2) as gate:
+        grown.tell("rollout", parent=place(grown, 2), k=3, settings=settings(grown, max_new_tokens=100))
+        gate.wait_until_reached()
+        grown.viewer.close()
+    # It is done with long before three hundred tokens.
+    with counted_positions(session.engine.model) as positions:
+        session.generate(1).wait()
+    assert sum(positions) < 30

@@ -156,10 +156,10 @@ class Counterfactuals(GrowingTree):
                 "sample, or ask for one"
             )
         parent, first = self.tree[parent].row, plan.recipe.seed
-        plans = [replace(plan, recipe=replace(plan.recipe, seed=first + i)) for i in range(n)]
 
         def steps(job: Generation) -> Steps[None]:
-            for each in plans:
+            for seed in range(first, first + n):
+                each = replace(plan, recipe=replace(plan.recipe, seed=seed))
                 yield from generation.generate(self._branching, job, parent, each)
 
         return self._start("siblings", n * plan.max_new_tokens, steps)

@@ -58,7 +58,8 @@ class GrowingTree(TreeView):
         self.read_only = read_only
         self._engine = engine
         self._jobs: list[Generation] = []
-        self._rollouts: list[Job[Rollout]] = []
+        # Jobs that grow nothing, but that what grows the session waits for.
+        self._others: list[Job[Any]] = []
         self._starting = threading.Lock()
         self._listeners = Listeners()
         self._notify = self._listeners.notify
@@ -101,8 +102,7 @@ class GrowingTree(TreeView):
 
     def stop(self) -> None:
         """Stop what grows the session, at the next token; what was made stays."""
-        jobs: list[Job[Any]] = [*self._jobs, *self._rollouts]
-        for job in jobs:
+        for job in (*self._jobs, *self._others):
             job.cancel()
 
     # ---------------------------------------------------------------- jobs
@@ -167,14 +167,7 @@ class GrowingTree(TreeView):
             return (yield from rollout.roll_out(self._branching, job, parent, alternatives, plan))
 
         job = Job("rollout", body)
-        job.on_done(self._prune)
-        with self._starting:
-            self._rollouts.append(job)
-        try:
-            return self._submit(self.id, job)
-        except RuntimeError:
-            self._rollouts.remove(job)
-            raise
+        return self._submit_between(job)
 
     def add_branch(self, continuation: Continuation) -> Generation:
         """Start the job that makes a continuation a branch and moves the head to its end."""
@@ -202,8 +195,10 @@ class GrowingTree(TreeView):
     def switch(self, to: Node | Branch) -> Node:
         """Move the head to a node, or to the end of a branch; nothing is computed."""
         node = self._tip(to, "switch to")
-        self._require_still("switch branches")
-        self._history.move(node.row)
+        # No job may begin between the look and the move.
+        with self._starting:
+            self._require_still("switch branches")
+            self._history.move(node.row)
         self._notify()
         return node
 
@@ -236,15 +231,17 @@ class GrowingTree(TreeView):
 
     def undo(self) -> Node | None:
         """Move the head back to where it was before the last move; no token is lost."""
-        self._require_still("undo")
-        self._history.undo()
+        with self._starting:
+            self._require_still("undo")
+            self._history.undo()
         self._notify()
         return self.head
 
     def redo(self) -> Node | None:
         """Take back an undo."""
-        self._require_still("redo")
-        self._history.redo()
+        with self._starting:
+            self._require_still("redo")
+            self._history.redo()
         self._notify()
         return self.head
 
@@ -284,10 +281,21 @@ class GrowingTree(TreeView):
         """Let go of jobs that have ended: of what they made, only who wants it keeps it."""
         with self._starting:
             self._jobs = [job for job in self._jobs if not job.done]
-            self._rollouts = [job for job in self._rollouts if not job.done]
+            self._others = [job for job in self._others if not job.done]
 
     def _submit(self, lane: Hashable, job: AnyJob) -> AnyJob:
         return self.engine.submit(lane, job, self.identity.adapter)
+
+    def _submit_between(self, job: AnyJob) -> AnyJob:
+        """Submit a job that grows nothing, to be done between those that do; :meth:`stop` ends it too."""
+        job.on_done(self._prune)
+        with self._starting:
+            self._others.append(job)
+        try:
+            return self._submit(self.id, job)
+        except RuntimeError:
+            self._others.remove(job)
+            raise
 
     def _require_idle(self, action: str) -> None:
         job = self.running

@@ -176,7 +176,11 @@ class Session(Counterfactuals, KeptTree):
         writer = self._branching.writer
         # Here, since to align long texts takes long, and all sessions share the engine's thread.
         pairs = [pair for pair in comparison.pairs() if pair not in comparison.divergences]
-        return self._submit(self.id, Job("comparison", lambda _: diverging(comparison, pairs, writer)))
+        job = Job("comparison", lambda _: diverging(comparison, pairs, writer))
+        # What is read of kept rows needs no cache, and so not the session's turn.
+        if all(writer.holds(row) for pair in pairs for row in pair):
+            return self._submit(("read", self.id), job)
+        return self._submit_between(job)
 
     def score(self, texts: Texts, **options: Unpack[ScoreOptions]) -> pd.DataFrame:
         """Score every token of given texts with the session's model and adapter; the tree stays as it is.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from itwidgets.interventions import check_whole
@@ -66,7 +67,7 @@ class CurrentBranch(Following):
         self._columns, self._show_as, self._bins = list(columns), show_as, bins
         self._rows: list[int] = []
         super().__init__(viewer)
-        self._ends.append(viewer.on_select(lambda _: self._point_out()))
+        self._ends.append(viewer.on_select(lambda _: self._now(self._point_out)))
         self._ends.append(viewer.session.subscribe(lambda: self._later(self._follow)))
         self._later(self._follow)
 
@@ -95,16 +96,15 @@ class CurrentBranch(Following):
             for one in figure.marks
         ]
         for one in points:
-            one.on_element_click(self._clicked)
+            one.on_element_click(partial(self._clicked, self._rows))
         here = bqplot.Lines(
             x=[], y=[], scales=scales, colors=["gray"], line_style="dashed", labels=["selected"]
         )
         figure.marks = [here, *figure.marks, *points]
         return figure
 
-    def _clicked(self, mark: bqplot.Scatter, content: dict[str, Any]) -> None:
-        place = int(mark.x[content["data"]["index"]])
-        self._viewer.select_row(self._rows[place])
+    def _clicked(self, rows: list[int], mark: bqplot.Scatter, content: dict[str, Any]) -> None:
+        self._viewer.select_row(rows[int(mark.x[content["data"]["index"]])])
 
     def _point_out(self) -> None:
         """Mark the selected token, and show the part of the table around it."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
@@ -21,7 +22,8 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]
     """A heading, a figure, and a table of the same numbers for who cannot see the figure.
 
     All that it shows is written on the thread that writes to the viewer's page, so that nothing overtakes
-    anything. A class below draws in what it gives to :meth:`_later`.
+    anything. A class below draws in what it gives to :meth:`_later` or :meth:`_now`. When the viewer is
+    closed, what was drawn last stays.
 
     Parameters
     ----------
@@ -34,14 +36,17 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]
         self._heading, self._table = ipywidgets.HTML(), ipywidgets.HTML()
         self._figures = ipywidgets.Box()
         self._ends: list[Callable[[], None]] = []
+        self._drawing, self._is_closed = threading.RLock(), False
         super().__init__([self._heading, self._figures, self._table])
+        viewer.observe(self._left, "comm")
 
     def close(self) -> None:
         """Stop following, and remove it from the page."""
         # ipywidgets also closes what was never made, because its arguments were refused.
         if hasattr(self, "_ends"):
-            for end in self._ends:
-                end()
+            self._leave()
+            with self._drawing:
+                self._is_closed = True
             self._draw()
             boxes = self._heading, self._figures, self._table
             styles = self._heading.style, self._table.style
@@ -49,16 +54,29 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]
                 part.close()
         super().close()
 
-    def _later(self, draw: Callable[[], None]) -> None:
-        """Draw when it is this widget's turn to be written; what goes wrong is shown in its place."""
+    def _left(self, change: dict[str, Any]) -> None:
+        if change["new"] is None:
+            self._leave()
 
-        def guarded() -> None:
+    def _leave(self) -> None:
+        """Stop following."""
+        ends, self._ends = self._ends, []
+        for end in ends:
+            end()
+
+    def _later(self, draw: Callable[[], None]) -> None:
+        """Draw when it is this widget's turn to be written."""
+        self._viewer.link.reply(lambda: self._now(draw))
+
+    def _now(self, draw: Callable[[], None]) -> None:
+        """Draw, unless this is closed; what goes wrong is shown in its place."""
+        with self._drawing:
+            if self._is_closed:
+                return
             try:
                 draw()
             except Exception as error:  # noqa: BLE001 - it is shown where the figure would be
                 self._say(str(error))
-
-        self._viewer.link.reply(guarded)
 
     def _draw(self, figures: Sequence[bqplot.Figure] = ()) -> None:
         old, self._figures.children = self._figures.children, tuple(figures)

@@ -55,7 +55,7 @@ class SelectedDistribution(Following):
         self._k, self._show_as = k, show_as
         self._job: Job[Distribution] | None = None
         super().__init__(viewer)
-        self._ends.append(viewer.on_select(self._follow))
+        self._ends.append(viewer.on_select(lambda node: self._now(lambda: self._follow(node))))
         self._later(lambda: self._follow(viewer.selected))
 
     def close(self) -> None:

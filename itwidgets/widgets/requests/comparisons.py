@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from itwidgets.tree import Comparison
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import Request
+from itwidgets.widgets.requests.held import Held
 
 if TYPE_CHECKING:
     from itwidgets.widgets.requests.reply import Replies
@@ -27,24 +27,25 @@ class Comparisons:
     def __init__(self, viewer: TokenStream, replies: Replies) -> None:
         self._viewer = viewer
         self._replies = replies
-        self._held: OrderedDict[tuple[str, tuple[int, ...]], Comparison] = OrderedDict()
+        self._held: Held[tuple[int, ...], Comparison] = Held(_HELD_COMPARISONS)
 
     def align(self, request: Request) -> None:
         """Answer a request of the kind ``compare``: at once, without the model."""
         session, tips = self._viewer.session, request["tips"]
         if len(tips) > MOST_BRANCHES:
             raise ValueError(f"branches to compare: {len(tips)}, but must be at most {MOST_BRANCHES}")
-        comparison = session.compare(*(session.tree[row] for row in tips), divergences=False)
-        self._held[session.id, tuple(tips)] = comparison
-        while len(self._held) > _HELD_COMPARISONS:
-            self._held.popitem(last=False)
+        comparison = self._held.get(tuple(tips))
+        if comparison is None:
+            comparison = session.compare(*(session.tree[row] for row in tips), divergences=False)
+            self._held.put(tuple(tips), comparison)
+        aligned = comparison
         # Long texts take long to align.
-        self._replies.answer_from_a_thread(request, lambda: _aligned(comparison), lambda answer: answer)
+        self._replies.answer_from_a_thread(request, lambda: _aligned(aligned), lambda answer: answer)
 
     def measure(self, request: Request) -> None:
         """Answer a request of the kind ``divergences``, for branches that were aligned before."""
         session = self._viewer.session
-        comparison = self._held.get((session.id, tuple(request["tips"])))
+        comparison = self._held.get(tuple(request["tips"]))
         if comparison is None:
             raise LookupError("this comparison is no longer held: compare the branches again")
         self._replies.answer_when_done(request, session.start_divergences(comparison), _measured)

@@ -15,12 +15,15 @@ from itwidgets.widgets.requests.reply import Replies
 from itwidgets.widgets.requests.rollouts import Rollouts
 from itwidgets.widgets.requests.stages import StagesOfPlaces
 from itwidgets.widgets.requests.tokenizing import Tokenizing
-from itwidgets.widgets.settings import checked
+from itwidgets.widgets.settings import check_most, checked
 
 if TYPE_CHECKING:
     from itwidgets.widgets.stream import TokenStream
 
 _log = logging.getLogger(__name__)
+
+MOST_SIBLINGS = 20
+"""That a page may ask for at once."""
 
 _CANCEL = "-cancel"
 
@@ -58,7 +61,7 @@ class Requests:
             "compare": comparisons.align,
             "divergences": comparisons.measure,
             "snapshot": lambda request: self._replies.answer(request, viewer.snapshot),
-            "export": lambda request: self._replies.answer(request, lambda: exported(viewer, request)),
+            "export": self._export,
         }
 
     def handle(self, content: dict[str, Any]) -> None:
@@ -80,6 +83,17 @@ class Requests:
                 raise ValueError(f"unknown request {kind!r}")
         except Exception as error:  # noqa: BLE001 - every failure belongs to the one who asked
             self._replies.refuse(request, error)
+
+    def close(self) -> None:
+        """End all work for pages that are gone."""
+        self._replies.close()
+
+    def _export(self, request: Request) -> None:
+        session, state = self._viewer.session, self._viewer.current_state()
+        # A long text takes long to write.
+        self._replies.answer_from_a_thread(
+            request, lambda: exported(request["format"], session, state), lambda answer: answer
+        )
 
     def _switch(self, request: Request) -> None:
         self._viewer.session.switch(self._node(request["row"]))
@@ -104,6 +118,7 @@ class Requests:
 
     def _siblings(self, request: Request) -> None:
         settings, n = checked(request["settings"]), request["n"]
+        check_most("n", n, MOST_SIBLINGS)
         self._viewer.start_siblings(request["parent"], n, settings)
         # As after a single one, the settings show the seed that was used last.
         self._viewer.update_settings(settings | {"seed": settings["seed"] + n - 1})

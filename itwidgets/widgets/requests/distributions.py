@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from itwidgets.engine import Distribution
 from itwidgets.tree import Node
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import DistributionName, Request, encode_alternatives
+from itwidgets.widgets.requests.held import Held
 
 if TYPE_CHECKING:
     from itwidgets.widgets.requests.reply import Replies
@@ -70,7 +70,7 @@ class Distributions:
     def __init__(self, viewer: TokenStream, replies: Replies) -> None:
         self._viewer = viewer
         self._replies = replies
-        self._held: OrderedDict[tuple[int, int], Place] = OrderedDict()
+        self._held: Held[tuple[int, int], Place] = Held(_HELD_DISTRIBUTIONS)
 
     def handle(self, request: Request) -> None:
         """Answer a request of the kind ``distribution``."""
@@ -98,20 +98,14 @@ class Distributions:
             return
 
         def found(distribution: Distribution) -> Message:
-            return answer(self._hold((parent, recipe), Place(distribution)))
+            return answer(self._held.put((parent, recipe), Place(distribution)))
 
         job = session.read_distribution(parent, None if node is None else node.program)
         self._replies.answer_when_done(request, job, found)
 
     def held(self, parent: int) -> Distribution | None:
         """`p` after a row, if it was read not long ago."""
-        return next((place.p for (row, _), place in list(self._held.items()) if row == parent), None)
-
-    def _hold(self, key: tuple[int, int], place: Place) -> Place:
-        self._held[key] = place
-        while len(self._held) > _HELD_DISTRIBUTIONS:
-            self._held.popitem(last=False)
-        return place
+        return next((place.p for (row, _), place in self._held.items() if row == parent), None)
 
 
 def _parent_of(node: Node) -> int:

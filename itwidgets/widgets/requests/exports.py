@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from itwidgets.engine import Session
 from itwidgets.tree.files import SavedSession, session_text
 from itwidgets.widgets.bundle import bundle_text
 from itwidgets.widgets.html import page_of
 from itwidgets.widgets.page import Message
-from itwidgets.widgets.protocol import Request
-
-if TYPE_CHECKING:
-    from itwidgets.widgets.stream import TokenStream
+from itwidgets.widgets.protocol import State
 
 
-def exported(viewer: TokenStream, request: Request) -> Message:
-    """Write a file, which is the buffer of the answer. Called by the link."""
-    name = request["format"]
+def exported(name: str, session: Session, state: State) -> Message:
+    """Write a file of a session, in the state of a viewer: it is the buffer of the answer."""
     if name not in _FORMATS:
         raise ValueError(f"format is {name!r}, but must be one of {', '.join(_FORMATS)}")
-    return {}, [_FORMATS[name](viewer).encode()]
+    return {}, [_FORMATS[name](session, state).encode()]
 
 
-def _html(viewer: TokenStream) -> str:
-    snapshot, _ = viewer.snapshot()
-    return page_of(viewer.session, snapshot["state"])
-
-
-def _session(viewer: TokenStream) -> str:
-    session = viewer.session
+def _session(session: Session, state: State) -> str:
     head = session.head.row if session.head else -1
     return session_text(SavedSession(session.tree, head, session.identity))
 
 
-def _csv(viewer: TokenStream) -> str:
+def _csv(session: Session, state: State) -> str:
     # Every text is quoted: a token may be a lone carriage return.
-    return viewer.session.tree.to_frame().to_csv(quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    return session.tree.to_frame().to_csv(quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
 
 
-_FORMATS: dict[str, Callable[[TokenStream], str]] = {
-    "html": _html,
+_FORMATS: dict[str, Callable[[Session, State], str]] = {
+    "html": page_of,
     "session": _session,
     "csv": _csv,
-    "pictures": lambda _: bundle_text("picture.js"),
+    "pictures": lambda *_: bundle_text("picture.js"),
 }

@@ -26,6 +26,8 @@ class Replies:
         self._viewer = viewer
         # What ends the work for each request that is worked for.
         self._waited: dict[int, Callable[[], None]] = {}
+        # One at a time: they share the interpreter with the thread that makes tokens.
+        self._computing = threading.Lock()
 
     def answer(self, request: Request, answer: Answer) -> None:
         """Answer a request; what goes wrong in making the answer is the answer."""
@@ -68,13 +70,12 @@ class Replies:
         self._waited[request["id"]] = lambda: None
 
         def run() -> None:
-            try:
-                result = compute()
-            except Exception as error:  # noqa: BLE001 - as in answer
-                self.refuse(request, error)
-                return
+            with self._computing:
+                if request["id"] not in self._waited:
+                    return
+                made = _made(compute, answer)
             if self._waited.pop(request["id"], None) is not None:
-                self.answer(request, lambda: answer(result))
+                self.answer(request, made)
 
         threading.Thread(target=run, name=f"itwidgets {request['kind']}", daemon=True).start()
 
@@ -83,6 +84,20 @@ class Replies:
         stop = self._waited.pop(number, None)
         if stop is not None:
             stop()
+
+    def close(self) -> None:
+        """End all work for answers that nobody will get."""
+        for number in list(self._waited):
+            self.cancel(number)
+
+
+def _made(compute: Callable[[], Result], answer: Callable[[Result], Message]) -> Answer:
+    try:
+        result = compute()
+    except Exception as error:  # noqa: BLE001 - as in answer
+        body = described(error)
+        return lambda: ({"error": body}, [])
+    return lambda: answer(result)
 
 
 def described(error: BaseException) -> ErrorBody:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from itwidgets.engine import Rollout
-from itwidgets.interventions import check_whole
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import Request, encode_continuations
-from itwidgets.widgets.settings import checked, plan_of
+from itwidgets.widgets.requests.held import Held
+from itwidgets.widgets.settings import check_most, checked, plan_of
 
 if TYPE_CHECKING:
     from itwidgets.widgets.requests.reply import Replies
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 
 MOST_CONTINUATIONS = 20
 """Alternatives in one rollout: they run as one batch, and are read side by side."""
+
+MOST_TOKENS = 200
+"""Of each of them."""
 
 _HELD_ROLLOUTS = 4
 """Of several views, or of several places; each holds keys and values besides its tokens."""
@@ -30,15 +32,14 @@ class Rollouts:
         self._viewer = viewer
         self._replies = replies
         self._numbers = itertools.count(1)
-        self._held: OrderedDict[int, Rollout] = OrderedDict()
+        self._held: Held[int, Rollout] = Held(_HELD_ROLLOUTS)
 
     def handle(self, request: Request) -> None:
         """Answer a request of the kind ``rollout``."""
         session = self._viewer.session
-        check_whole("k", request["k"], least=1)
-        if request["k"] > MOST_CONTINUATIONS:
-            raise ValueError(f"k is {request['k']}, but must be at most {MOST_CONTINUATIONS}")
         plan = plan_of(checked(request["settings"]))
+        check_most("k", request["k"], MOST_CONTINUATIONS)
+        check_most("max_new_tokens", plan.max_new_tokens, MOST_TOKENS)
         if request["parent"] >= 0:
             session.tree[request["parent"]]  # an error that names the rows when there is no such one
         job = session.roll_out(request["parent"], request["k"], plan)
@@ -59,9 +60,7 @@ class Rollouts:
     def _hold(self, rollout: Rollout) -> Message:
         number = next(self._numbers)
         if len(rollout) > 0:
-            self._held[number] = rollout
-        while len(self._held) > _HELD_ROLLOUTS:
-            self._held.popitem(last=False)
+            self._held.put(number, rollout)
         fields = {
             "rollout": number,
             "lengths": [len(one.token_ids) for one in rollout],

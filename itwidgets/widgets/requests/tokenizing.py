@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from itwidgets.tree import TokenTree, Vocabulary
+from itwidgets.tree.comparison import shared
 from itwidgets.tree.vocabulary import spell
 from itwidgets.widgets.page import Message
 from itwidgets.widgets.protocol import Request, encode_tokens
@@ -84,12 +85,6 @@ def _joined(vocabulary: Vocabulary, before: Sequence[int], text: str, token_ids:
     context = spell(map(vocabulary.token_bytes, before), strips_first_space=False)
     apart = [*vocabulary.encode(context), *token_ids]
     together = vocabulary.encode(context + text)
-    first = _shared(apart, together)
-    behind = min(_shared(apart[::-1], together[::-1]), len(together) - first)
+    first = shared(apart, together)
+    behind = min(shared(apart[::-1], together[::-1]), len(together) - first)
     return together[first : len(together) - behind]
-
-
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike."""
-    differs = (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return next(differs, min(len(one), len(other)))
