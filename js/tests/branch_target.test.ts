@@ -70,6 +70,7 @@ describe("the tools", () => {
     await userEvent.keyboard("{Home}");
     await expect.element(screen.getByRole("group", { name: "Branch 1" })).toBeVisible();
     const button = screen.getByRole("button", { name: "Hide" }).element() as HTMLElement;
+    expect(button.title).toBe("Leave this branch out of the list; its text is kept");
     button.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
     listOf(screen).blur();
     await frame();

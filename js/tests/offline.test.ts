@@ -65,6 +65,13 @@ test("without a kernel what needs the model is refused with the reason", async (
     await expect.element(button).toHaveAttribute("title", REASON);
     await button.click({ force: true });
   }
+  for (const name of ["Rename", "Hide"]) {
+    const button = screen.getByRole("button", { name, exact: true });
+    await expect
+      .element(button)
+      .toHaveAttribute("title", expect.stringMatching(/kernel that keeps names/));
+    await button.click({ force: true });
+  }
   expect(kernel.model.sent.map(({ kind }) => kind)).toEqual(["snapshot", "select"]);
 });
 

@@ -181,7 +181,7 @@ def test_reading_growing_and_saving_by_keyboard_alone(notebook: Notebook) -> Non
     keyboard.use("Continue from here")
     expect(branches).to_have_count(3)
     viewer.wait_idle()
-    keyboard.write(viewer.root.get_by_role("spinbutton", name="how many"), "2")
+    keyboard.write(viewer.root.get_by_role("spinbutton", name="Siblings"), "2")
     keyboard.use("Grow siblings")
     expect(branches).to_have_count(5)
     viewer.wait_idle()

@@ -13,7 +13,9 @@ export function overruleRefusal(store: Store, place: number): string | null {
 
 /** Why a branch cannot be named, coloured or hidden now, or null. */
 export function labelRefusal({ offline }: Store): string | null {
-  return offline ? "No kernel answers, so a name, a colour or hiding could not be kept." : null;
+  return offline
+    ? "No kernel answers, and it is the kernel that keeps names, colours and what is hidden."
+    : null;
 }
 
 /** Why no other branch can be shown now, or null. */
