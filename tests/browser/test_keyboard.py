@@ -42,7 +42,7 @@ class Keyboard:
         self.type = viewer.root.page.keyboard.type
 
     def go_to(self, target: Locator, *keys: str) -> None:
-        """Tab to something: forwards to the end of the viewer, and then backwards, if nothing else is said."""
+        """Tab to something: forwards to the end of the viewer, and then backwards, unless said otherwise."""
         expect(target).to_be_enabled()
         for key in keys or ("Tab", "Shift+Tab"):
             for _ in range(MOST_STOPS):
