@@ -177,9 +177,9 @@ def test_the_look_survives_jupyterlab(notebook: Notebook, viewer: ViewerPage) ->
     viewer.generate(2)
     viewer.token(7).click()
     # Lab restyles lists and definitions inside its outputs.
-    figures = viewer.root.get_by_text(re.compile("^(surprisal, bits|rank of|entropy, bits|effective)")).all()
-    tops = {round((figure.bounding_box() or {"y": 0.0})["y"]) for figure in figures}
-    assert len(figures) == 4
+    figures = viewer.root.get_by_text(re.compile("^(surprisal, bits|rank of|entropy, bits|effective)"))
+    expect(figures).to_have_count(4)
+    tops = {round((figure.bounding_box() or {"y": 0.0})["y"]) for figure in figures.all()}
     assert len(tops) == 1
     # A change of theme hides the page for a moment; the chart must come back.
     notebook.set_theme("dark")

@@ -96,8 +96,20 @@ function StageRow({ stage, open, onToggle }: StageRowProps) {
   return (
     <tr>
       <th scope="row">
-        <button type="button" class="itw-disclosure" aria-expanded={open} onClick={onToggle}>
-          {stage.operator}
+        <button
+          type="button"
+          class="itw-disclosure"
+          aria-label={stage.operator}
+          aria-expanded={open}
+          onClick={onToggle}
+        >
+          {/* In a narrow column it breaks between its parts. */}
+          {stage.operator.split(/(?<=[(,=])/).map((part, index) => (
+            <Fragment key={index}>
+              {index > 0 && <wbr />}
+              {part}
+            </Fragment>
+          ))}
         </button>
       </th>
       <td>{stage.makes}</td>
