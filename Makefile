@@ -33,10 +33,11 @@ export JUPYTER_PREFER_ENV_PATH := 1
 lab: setup ## Open the first notebook in JupyterLab
 	$(jupyter_lab)
 
-# What needs one core goes in pairs; what a person would wait for, and so is timed, goes alone.
+# What needs one core goes beside the engine. Two suites that multiply matrices take each other's cores, and
+# both take twice as long; what a person would wait for, and so is timed, goes alone too.
 test: lint ## Run everything that must hold
-	$(MAKE) --jobs=2 test-engine types test-js test-package
-	$(MAKE) test-notebooks test-browser
+	$(MAKE) --jobs=2 test-engine types test-js
+	$(MAKE) test-package test-notebooks test-browser
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { print "\n" substr($$0, 5) } \
