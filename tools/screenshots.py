@@ -32,7 +32,7 @@ NOTEBOOK = "notebooks/01_first_look.ipynb"
 TOKEN = 9  # the one that is overruled: the third after the prompt
 RANK = 3
 THEMES: tuple[Theme, ...] = ("light", "dark")
-FEW_COLOURS = 48
+FEW_COLOURS = 96
 STATES = {
     "words": "Tokens read as words, with the surprisal of each word",
     "rank": "Coloured by rank, on a logarithmic scale",
@@ -90,7 +90,9 @@ def take_states(browser: str, folder: Path) -> None:
 def shrink(taken: Path, picture: Path, colours: int) -> None:
     """Write a picture with a palette."""
     with Image.open(taken) as image:
-        small = image.convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+        # Which keeps colours that are rare, such as those of the branches.
+        way = Image.Quantize.MAXCOVERAGE
+        small = image.convert("RGB").quantize(colours, way, dither=Image.Dither.NONE)
     small.save(picture, optimize=True)
 
 
