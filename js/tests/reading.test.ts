@@ -1,21 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { userEvent } from "vitest/browser";
-import { FakeKernel, type Piece } from "./fake_kernel";
+import { bitsOf, kernelWith } from "./experts";
 import { frame, open, selectedToken, show, tokens } from "./mount";
-
-const TEXT = [" exper", "ts", " say", ",", " so", "\n", "be", " it"];
-
-function kernelWith(pieces: Piece[] = TEXT): FakeKernel {
-  const kernel = new FakeKernel(["The", " few"], pieces);
-  kernel.write(pieces);
-  kernel.save();
-  return kernel;
-}
-
-function bitsOf(kernel: FakeKernel, first: number, last: number): number {
-  const rows = kernel.rows.slice(first, last + 1);
-  return rows.reduce((sum, row) => sum + (row.surprisal || 0), 0);
-}
 
 /** Names of the tokens that are marked as chosen. */
 function chosen(el: Element): string[] {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -133,3 +135,14 @@ def test_closing_leaves_nothing(viewer: TokenStream) -> None:
     wait_for(beside, "none of them")
     beside.close()
     assert set(_instances) == before
+
+
+def test_a_viewer_keeps_nothing_of_what_followed_it(viewer: TokenStream) -> None:
+    beside = CurrentBranch(viewer)
+    wait_for(beside, "none of them")
+    beside.close()
+    viewer.link.settle()
+    gone = weakref.ref(beside)
+    del beside
+    gc.collect()
+    assert gone() is None

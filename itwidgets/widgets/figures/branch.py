@@ -111,22 +111,22 @@ class CurrentBranch(Following):
         if not self._figures.children:
             return
         node = self._viewer.selected
-        place = self._rows.index(node.row) if node is not None and node.row in self._rows else None
+        # The viewer may be ahead of what is drawn.
+        if node is not None and self._rows[node.position : node.position + 1] != [node.row]:
+            node = None
         if self._show_as == "histogram":
             self._tell(self._heading_of(node), self._intervals())
             return
-        figure = self._figures.children[0]
-        scale = figure.marks[0].scales["y"]
-        figure.marks[0].x, figure.marks[0].y = (
-            ([], []) if place is None else ([place] * 2, [scale.min, scale.max])
-        )
+        here = self._figures.children[0].marks[0]
+        heights = here.scales["y"]
+        here.x, here.y = ([], []) if node is None else ([node.position] * 2, [heights.min, heights.max])
         last = len(self._rows) - 1
-        start = max(0, min(last if place is None else place, last - _AROUND) - _AROUND)
+        start = max(0, min(last if node is None else node.position, last - _AROUND) - _AROUND)
         self._tell(self._heading_of(node), self._part(start, start + 2 * _AROUND + 1))
 
     def _heading_of(self, node: Node | None) -> str:
         tokens = f"{len(self._rows):,} tokens"
-        if node is None or node.row not in self._rows:
+        if node is None:
             return f"{tokens}, none of them selected"
         return f"{tokens}, selected <b>{html.escape(shown(node.text))}</b> at {node.position:,}"
 

@@ -39,6 +39,7 @@ class Following(ipywidgets.VBox):  # type: ignore[misc]
         self._drawing, self._is_closed = threading.RLock(), False
         super().__init__([self._heading, self._figures, self._table])
         viewer.observe(self._left, "comm")
+        self._ends.append(lambda: viewer.unobserve(self._left, "comm"))
 
     def close(self) -> None:
         """Stop following, and remove it from the page."""

@@ -60,9 +60,10 @@ class SelectedDistribution(Following):
 
     def close(self) -> None:
         """Stop following, and remove it from the page."""
+        super().close()
+        # Last: until it is closed it may follow once more.
         if hasattr(self, "_job"):
             self._forget()
-        super().close()
 
     def _forget(self) -> None:
         job, self._job = self._job, None

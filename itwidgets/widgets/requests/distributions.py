@@ -75,9 +75,10 @@ class Distributions:
     def handle(self, request: Request) -> None:
         """Answer a request of the kind ``distribution``."""
         parent, row = request["parent"], request.get("row")
-        node = None if row is None else self._viewer.session.tree[row]
-        if node is not None and _parent_of(node) != parent:
-            raise ValueError(f"row {row} stands after row {_parent_of(node)}, not after row {parent}")
+        session = self._viewer.session
+        node = None if row is None else session.tree[row]
+        if node is not None and session.parent_of(node) != parent:
+            raise ValueError(f"row {row} stands after row {session.parent_of(node)}, not after row {parent}")
         self.read(request, parent, node, lambda place: _alternatives(request, place, node))
 
     def read(
@@ -106,10 +107,6 @@ class Distributions:
     def held(self, parent: int) -> Distribution | None:
         """`p` after a row, if it was read not long ago."""
         return next((place.p for (row, _), place in self._held.items() if row == parent), None)
-
-
-def _parent_of(node: Node) -> int:
-    return -1 if node.parent is None else node.parent.row
 
 
 def _alternatives(request: Request, place: Place, node: Node | None) -> Message:

@@ -24,9 +24,9 @@ class StagesOfPlaces:
 
     def handle(self, request: Request) -> None:
         """Answer a request of the kind ``stages``, which names the row of a token."""
-        node = self._viewer.session.tree[_whole(request["row"])]
-        parent = -1 if node.parent is None else node.parent.row
-        self._distributions.read(request, parent, node, lambda place: _message(node, place))
+        session = self._viewer.session
+        node = session.tree[_whole(request["row"])]
+        self._distributions.read(request, session.parent_of(node), node, lambda place: _message(node, place))
 
 
 def _whole(row: int | None) -> int:

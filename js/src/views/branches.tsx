@@ -4,6 +4,7 @@ import { useStore, useViewer } from "../hooks";
 import type { Branch } from "../tree";
 import { BranchList } from "./branch_list";
 import { BranchTools } from "./branch_tools";
+import { FindBranch } from "./find_branch";
 import { busyRefusal } from "./refusals";
 import { useListed } from "./use_listed";
 
@@ -81,15 +82,7 @@ export function Branches({ prefix }: { prefix: string }) {
       <div class="itw-row itw-branch-bar">
         <h4 class="itw-heading">Branches</h4>
         {(total > MANY || query !== "") && (
-          <input
-            type="search"
-            class="itw-input itw-find"
-            aria-label="Find branch"
-            placeholder="Find branch"
-            spellcheck={false}
-            value={query}
-            onInput={({ currentTarget }) => find(currentTarget.value)}
-          />
+          <FindBranch label="Find branch" query={query} onFind={find} />
         )}
         {hidden > 0 && (
           <button type="button" class="itw-link" onClick={() => showHidden(!showsHidden)}>

@@ -2,6 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import * as format from "../format";
 import { useStore, useViewer } from "../hooks";
 import { branchSearch } from "../lines";
+import { FindBranch } from "./find_branch";
 
 const MOST_BRANCHES = 6;
 /** So many are offered at once; of more there is a field to find others. */
@@ -42,15 +43,11 @@ export function CompareChoice({ chosen, onChoose }: ChoiceProps) {
     <>
       {visible.length > MOST_OFFERED && (
         <div class="itw-row">
-          <input
-            type="search"
-            class="itw-input itw-find"
-            aria-label="Find a branch to compare"
-            placeholder="Find branch"
-            spellcheck={false}
-            value={query}
-            onInput={({ currentTarget }) => {
-              setQuery(currentTarget.value);
+          <FindBranch
+            label="Find a branch to compare"
+            query={query}
+            onFind={(typed) => {
+              setQuery(typed);
               setDropped([]);
             }}
           />
