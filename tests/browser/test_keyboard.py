@@ -165,6 +165,8 @@ def test_reading_growing_and_saving_by_keyboard_alone(notebook: Notebook) -> Non
     expect(words).to_be_checked()
     keyboard.press("Space")
 
+    keyboard.use("Order by s")
+    expect(viewer.button("Order by s")).to_have_attribute("aria-pressed", "true")
     keyboard.use("Stages of the program")
     expect(viewer.root.get_by_role("button", name=re.compile("Temperature"))).to_be_visible()
     _walk_to(viewer, keyboard, 8)
