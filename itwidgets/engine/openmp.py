@@ -28,14 +28,20 @@ def release_threads() -> None:
 
 
 @cache
-def _pause() -> Callable[[int], int] | None:
+def gnu_openmp() -> ctypes.CDLL | None:
+    """Return the library with torch's own copy of GNU OpenMP, wherever that lies, or None without one."""
     if sys.platform != "linux":
         return None
     try:
-        # Looked up through torch, so that it is torch's own copy of OpenMP, wherever that lies.
+        # What a library was linked with is found through it.
         library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        pause: Callable[[int], int] = library.omp_pause_resource_all
-    except (OSError, AttributeError):
+    except OSError:
         return None
+    is_gnu = hasattr(library, "GOMP_parallel") and not hasattr(library, "kmp_set_blocktime")
+    return library if is_gnu else None
+
+
+@cache
+def _pause() -> Callable[[int], int] | None:
     # LLVM's and Intel's would end the threads of everyone, also of those who are at work.
-    return None if hasattr(library, "kmp_set_blocktime") else pause
+    return getattr(gnu_openmp(), "omp_pause_resource_all", None)

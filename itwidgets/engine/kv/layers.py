@@ -56,18 +56,22 @@ class GrowingLayer(CacheLayerMixin):
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states and return all of them, each of shape ``[1, heads, length, dim]``.
+        """Append states and return all of them, each of shape ``[1, heads, length, dim]``."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.write(self.extend(key_states.shape[-2]), key_states, value_states)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def extend(self, count: int) -> int:
+        """Count more tokens, whose states are to be written, and return where the first of them stands.
 
         Every layer of every model comes by here, so this is where a job can be stopped inside a step.
         """
         stop_point()
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[-2]
+        start, self.length = self.length, self.length + count
         if self.length > self.capacity:
             self.grow(self.enlarged(self.length))
-        self.write(start, key_states, value_states)
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        return start
 
     @property
     def capacity(self) -> int:

@@ -13,6 +13,7 @@ from transformers.cache_utils import Cache
 
 from itwidgets.engine.kv.layers import layer_types
 from itwidgets.engine.model.masks import Mask, additive, attention_windows, causal_masks
+from itwidgets.engine.model.native_step import native_step
 from itwidgets.engine.model.packed import can_be_packed
 from itwidgets.engine.model.products import Product
 from itwidgets.engine.model.watch import Watch
@@ -62,9 +63,12 @@ class FusedStep:
         The model without its head; see :func:`can_be_fused`.
     join
         Makes one product of linear layers that read the same input.
+    is_native
+        Whether a single token passes in machine code, where there is such for the model; see
+        :mod:`~.native_step`.
     """
 
-    def __init__(self, base: Any, join: Join) -> None:
+    def __init__(self, base: Any, join: Join, *, is_native: bool = True) -> None:
         self._base = base
         self._groups = base.config.num_attention_heads // base.config.num_key_value_heads
         windows = attention_windows(base.config)
@@ -72,6 +76,7 @@ class FusedStep:
         self._layers = [
             _Layer(layer, kind, windows[kind], join) for layer, kind in zip(base.layers, kinds, strict=True)
         ]
+        self._native = native_step(base, [windows[kind] for kind in kinds]) if is_native else None
         # The embedding and the rotation are called as they are.
         self._watch = Watch(base, free={base.embed_tokens, base.rotary_emb})
 
@@ -88,6 +93,9 @@ class FusedStep:
             position_ids = torch.arange(past, past + count, device=token_ids.device)[None]
         hidden = base.embed_tokens(token_ids)
         cos, sin = base.rotary_emb(hidden, position_ids)
+        native = self._native
+        if native is not None and count == 1 and mask is None and native.takes(cache):
+            return _normed(native(hidden[0], cos, sin, cache), base.norm).to(hidden.dtype)
         # Half a vector's rotation to the right with these signs is transformers' rotate_half.
         half = sin.shape[-1] // 2
         sin = torch.cat([-sin[..., :half], sin[..., half:]], -1)

@@ -1,0 +1,62 @@
+"""Runs compiled code on the threads with which torch computes."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+
+from itwidgets.engine.openmp import gnu_openmp
+
+BARRIER, THREAD, THREADS = "itwidgets_barrier", "itwidgets_thread", "itwidgets_threads"
+"""The names by which compiled code waits for the other threads, learns which it is, and of how many."""
+
+_OPENMP = {BARRIER: "GOMP_barrier", THREAD: "omp_get_thread_num", THREADS: "omp_get_num_threads"}
+
+
+@cache
+def can_run() -> bool:
+    """Whether numba is installed and torch's threads can be given its code.
+
+    They can where torch comes with GNU OpenMP, whose entry point compiled code can call: on Linux.
+    """
+    return gnu_openmp() is not None and find_spec("numba") is not None
+
+
+def run(code: int, data: int) -> None:
+    """Call ``code(data)`` on each of torch's threads, and wait for them; other Python threads go on.
+
+    Parameters
+    ----------
+    code
+        The address of a function that was compiled by :mod:`~.compiling`.
+    data
+        The address of what it reads.
+    """
+    _parallel()(code, data, torch.get_num_threads(), 0)
+
+
+@cache
+def _parallel() -> ctypes._NamedFuncPointer:
+    function = _library().GOMP_parallel
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    function.restype = None
+    return function
+
+
+def tell_compiler() -> None:
+    """Let compiled code find torch's OpenMP, be it compiled now or read from a file."""
+    from llvmlite import binding
+
+    library = _library()
+    for name, theirs in _OPENMP.items():
+        binding.add_symbol(name, ctypes.cast(getattr(library, theirs), ctypes.c_void_p).value)
+
+
+def _library() -> ctypes.CDLL:
+    library = gnu_openmp()
+    if library is None:
+        raise RuntimeError("torch has no GNU OpenMP here: ask can_run() first")
+    return library
