@@ -311,7 +311,7 @@ class Engine:
             dtype=str(self.model.dtype).removeprefix("torch."),
             vocabulary_size=len(self.vocabulary),
             attention=self.runner.config._attn_implementation,
-            environment=environment(self.model.device, self.runner.product),
+            environment=environment(self.model.device, self.runner.kernels),
         )
 
     def identity_with(self, adapter: str | None) -> ModelIdentity:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from itwidgets.engine import openmp
+from itwidgets.engine.native.threads import can_run
 from itwidgets.engine.openmp import release_threads
 
 needs_gnu_openmp = pytest.mark.skipif(
@@ -69,11 +71,24 @@ one.close()
 """)
 
 
-def test_without_gnu_openmp_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def on_a_mac(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What comes with torch there is LLVM's OpenMP."""
+    known = openmp.gnu_openmp, openmp._pause
     monkeypatch.setattr(sys, "platform", "darwin")
-    openmp._pause.cache_clear()
-    try:
-        release_threads()
-        assert openmp._pause() is None
-    finally:
-        openmp._pause.cache_clear()
+    for function in known:
+        function.cache_clear()
+    yield
+    for function in known:
+        function.cache_clear()
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_without_gnu_openmp_nothing_happens() -> None:
+    release_threads()
+    assert openmp._pause() is None
+
+
+@pytest.mark.usefixtures("on_a_mac")
+def test_without_gnu_openmp_there_is_no_machine_code() -> None:
+    assert not can_run(torch.float32)

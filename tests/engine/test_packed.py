@@ -14,16 +14,16 @@ import torch
 from torch import nn
 
 from itwidgets.engine.kv.layers import growing_cache
-from itwidgets.engine.model import packed, products
+from itwidgets.engine.model import best_product, packed
 from itwidgets.engine.model.packed import can_be_packed
-from itwidgets.engine.model.products import OneDNN, Plain
+from itwidgets.engine.model.products import Layers, OneDNN, Plain
 from itwidgets.engine.model.runner import Runner
 from tests.models import gate_at, tiny_model
 
 TOKENS = [5, 9, 200, 17, 3, 3, 400, 8]
 
 needs_onednn = pytest.mark.skipif(
-    not products._onednn_takes(torch.float32), reason="torch has no oneDNN here"
+    not best_product._onednn_takes(torch.float32), reason="torch has no oneDNN here"
 )
 
 
@@ -219,7 +219,7 @@ def test_where_there_was_no_memory_for_a_copy_the_next_step_makes_it(
                 module.weight.mul_(1.5)
 
     class Fails(OneDNN):
-        def __init__(self, layers: products.Layers) -> None:
+        def __init__(self, layers: Layers) -> None:
             raise torch.OutOfMemoryError("no memory for a copy")
 
     with monkeypatch.context() as patch:
@@ -238,7 +238,7 @@ def test_a_copy_that_was_not_made_takes_no_room(monkeypatch: pytest.MonkeyPatch)
     failing = layers[0]
 
     class FailsForOne(OneDNN):
-        def __init__(self, layers: products.Layers) -> None:
+        def __init__(self, layers: Layers) -> None:
             if layers[0] is failing:
                 raise torch.OutOfMemoryError("no memory for a copy")
             super().__init__(layers)

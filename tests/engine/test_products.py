@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from itwidgets.engine.model import choices, products
+from itwidgets.engine.model import best_product, products
 from itwidgets.engine.model.products import (
+    Native,
+    NativeOrOneDNN,
+    NativeOrUpcast,
     OneDNN,
     OneDNNForMany,
     Plain,
     Split,
     SplitOrOneDNN,
     Upcast,
-    best_product,
     without_copy,
 )
+from itwidgets.engine.native.threads import can_run
 
 needs_onednn = pytest.mark.skipif(
-    not products._onednn_takes(torch.float32), reason="torch has no oneDNN here"
+    not best_product._onednn_takes(torch.float32), reason="torch has no oneDNN here"
 )
+needs_native = pytest.mark.skipif(not can_run(torch.float32), reason="no machine code is made here")
 
 
 def layers(dtype: torch.dtype = torch.float32, inputs: int = 48) -> list[nn.Linear]:
@@ -48,6 +49,11 @@ def layers(dtype: torch.dtype = torch.float32, inputs: int = 48) -> list[nn.Line
         pytest.param(OneDNNForMany, torch.float32, marks=needs_onednn),
         (Upcast, torch.bfloat16),
         (Upcast, torch.float16),
+        pytest.param(Native, torch.float32, marks=needs_native),
+        pytest.param(Native, torch.bfloat16, marks=needs_native),
+        pytest.param(Native, torch.float16, marks=needs_native),
+        pytest.param(NativeOrUpcast, torch.bfloat16, marks=needs_native),
+        pytest.param(NativeOrOneDNN, torch.float32, marks=[needs_native, needs_onednn]),
     ],
 )
 def test_a_product_is_what_the_layers_give(make: Any, dtype: torch.dtype, rows: int) -> None:
@@ -82,7 +88,16 @@ def test_each_core_gets_an_equal_share_of_the_weights(threads: int, monkeypatch:
 
 @pytest.mark.parametrize(
     ("make", "instead"),
-    [(Plain, Plain), (Split, Split), (OneDNN, Plain), (OneDNNForMany, Plain), (SplitOrOneDNN, Split)],
+    [
+        (Plain, Plain),
+        (Split, Split),
+        (OneDNN, Plain),
+        (OneDNNForMany, Plain),
+        (SplitOrOneDNN, Split),
+        (Native, Native),
+        (NativeOrOneDNN, Native),
+        (NativeOrUpcast, NativeOrUpcast),
+    ],
 )
 def test_what_needs_no_copy_stands_in_where_there_is_no_room(make: Any, instead: Any) -> None:
     assert without_copy(make) is instead
@@ -97,124 +112,24 @@ def test_weights_are_upcast_in_pieces_that_fit(monkeypatch: pytest.MonkeyPatch) 
         torch.testing.assert_close(Upcast(parts)(x), whole)
 
 
-@pytest.fixture
-def forget(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], None]:
-    """Give a machine of which nothing is known, and what makes it so again."""
-    monkeypatch.setenv("ITWIDGETS_CACHE", str(tmp_path))
-
-    def forget() -> None:
-        monkeypatch.setattr(choices, "_known", {})
-        (tmp_path / "choices.json").unlink(missing_ok=True)
-
-    forget()
-    return forget
+@needs_native
+def test_weights_that_do_not_lie_as_machine_code_reads_them_are_multiplied_by_the_layers() -> None:
+    turned = products.Weights(torch.randn(48, 30).t())
+    x = torch.randn(1, 48)
+    assert torch.equal(Native([turned])(x), Plain([turned])(x))
 
 
-@pytest.fixture
-def times(monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]) -> dict[type[Any], float]:
-    """Let products take these times, whatever this machine is."""
-    found: dict[type[Any], float] = {Plain: 1.0} | dict.fromkeys(
-        (Split, OneDNN, OneDNNForMany, SplitOrOneDNN, Upcast), 0.95
-    )
-    monkeypatch.setattr(products, "_seconds", lambda product, x, _: found[type(product)])
-    return found
+@needs_native
+def test_rows_of_any_shape_and_place_are_multiplied_in_machine_code() -> None:
+    parts = layers()
+    rows = torch.randn(48, 2)
+    with torch.inference_mode():
+        found = Native(parts)(rows[:, 1][None, None])
+        torch.testing.assert_close(found, Plain(parts)(rows[:, 1][None, None]))
 
 
-@needs_onednn
-def test_a_copy_is_made_only_where_it_pays(times: dict[type[Any], float], forget: Callable[[], None]) -> None:
-    assert best_product(torch.float32) is Plain
-    forget()
-    times[OneDNN] = 0.5
-    assert best_product(torch.float32) is OneDNN
-    forget()
-    times[OneDNNForMany] = 0.3
-    assert best_product(torch.float32) is OneDNNForMany
-    forget()
-    times[Split] = 0.31
-    assert best_product(torch.float32) is Split, "a copy that hardly pays beside it is not made"
-    forget()
-    times[SplitOrOneDNN] = 0.2
-    assert best_product(torch.float32) is SplitOrOneDNN
-    assert best_product(torch.float64) is Plain
-
-
-@needs_onednn
-@pytest.mark.usefixtures("forget")
-def test_a_layout_is_chosen_by_one_row_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Packed for many, one row takes for ever on some processors.
-    monkeypatch.setattr(
-        products,
-        "_seconds",
-        lambda product, x, _: {Plain: 1.0, Split: 1.0, OneDNN: 0.8}.get(
-            type(product), 20.0 if len(x) == 1 else 0.1
-        ),
-    )
-    assert best_product(torch.float32) is OneDNN
-
-
-def test_half_precision_is_upcast_where_the_processor_has_none(
-    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch, forget: Callable[[], None]
-) -> None:
-    monkeypatch.setattr(products, "_onednn_takes", lambda dtype: False)
-    times[Upcast] = times[OneDNN] = 0.5
-    assert best_product(torch.bfloat16) is Upcast
-    assert best_product(torch.float32) is Plain
-    forget()
-    times[Split] = 0.5
-    assert best_product(torch.float32) is Split
-
-
-def test_a_product_that_is_wrong_or_refused_here_is_not_taken(times: dict[type[Any], float]) -> None:
-    class Refusing(Plain):
-        def __init__(self, layers: Any) -> None:
-            raise RuntimeError("not on this processor")
-
-    class Wrong(Plain):
-        def __call__(self, x: torch.Tensor) -> torch.Tensor:
-            return super().__call__(x) + 1
-
-    weights = products.Weights(layers()[0].weight)
-    times[Wrong] = 0.1
-    assert products._measured([Refusing, Wrong], weights, [1]) is Plain
-
-
-@needs_onednn
-def test_what_was_found_is_kept_for_other_processes(
-    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    times[OneDNN] = 0.5
-    assert best_product(torch.float32) is OneDNN
-    monkeypatch.setattr(choices, "_known", {})
-    times[OneDNN] = 5.0
-    assert best_product(torch.float32) is OneDNN
-    # A torch of another number of threads is another machine.
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 99)
-    assert best_product(torch.float32) is Plain
-
-
-@needs_onednn
-@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', "{"])
-def test_a_damaged_file_of_choices_is_made_anew(
-    content: str, times: dict[type[Any], float], tmp_path: Path
-) -> None:
-    (tmp_path / "choices.json").write_text(content)
-    times[OneDNN] = 0.5
-    assert best_product(torch.float32) is OneDNN
-    assert list(json.loads((tmp_path / "choices.json").read_text()).values()) == ["OneDNN"]
-
-
-@needs_onednn
-def test_a_folder_that_cannot_be_written_changes_nothing(
-    times: dict[type[Any], float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "a file").touch()
-    monkeypatch.setenv("ITWIDGETS_CACHE", str(tmp_path / "a file"))
-    times[OneDNN] = 0.5
-    assert best_product(torch.float32) is OneDNN
-
-
-@pytest.mark.usefixtures("forget")
-def test_measuring_leaves_the_random_numbers_of_the_user_alone() -> None:
-    before = torch.random.get_rng_state()
-    best_product(torch.float32)
-    assert torch.equal(torch.random.get_rng_state(), before)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int8])
+def test_no_machine_code_is_made_for_other_dtypes(dtype: torch.dtype) -> None:
+    assert not can_run(dtype)
+    with pytest.raises(RuntimeError, match=str(dtype)):
+        Native([products.Weights(torch.zeros(2, 2, dtype=dtype))])

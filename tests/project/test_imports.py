@@ -24,6 +24,7 @@ LAYERS = (
 ROOMS = (
     "cache",
     "openmp",
+    "native",
     "switch_interval",
     "endings",
     "worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers.cache_utils import Cache
 
 from itwidgets.engine.kv.layers import GrowingLayer
 from itwidgets.engine.native.threads import can_run, run
+from itwidgets.engine.worker import stop_point
 
 _LINEARS = {
     "q": "self_attn.q_proj",
@@ -44,7 +46,7 @@ def native_step(base: Any, windows: list[int | None]) -> NativeStep | None:
         How many tokens each layer sees; None is all.
     """
     activations = {type(layer.mlp.act_fn) for layer in base.layers}
-    if not can_run() or not activations <= {SiLUActivation, nn.SiLU}:
+    if not can_run(base.dtype) or not activations <= {SiLUActivation, nn.SiLU}:
         return None
     step = NativeStep(base, windows)
     return step if step.reads_weights() else None
@@ -68,12 +70,12 @@ class NativeStep:
 
         self._scratch_size = layers.scratch_size
         self._attentions = [layer.self_attn for layer in base.layers]
-        self._linears = [_parts(layer, _LINEARS) for layer in base.layers]
-        self._norms = [_parts(layer, _NORMS) for layer in base.layers]
-        parts = [part for parts in (*self._linears, *self._norms) for part in parts.values()]
+        self._linears = _columns(base.layers, _LINEARS)
+        self._norms = _columns(base.layers, _NORMS)
+        parts = chain.from_iterable((self._linears | self._norms).values())
         self._dicts = [part._parameters for part in parts]
         self._places: list[int] = []
-        self._table, self._call = np.zeros(len(self._norms), layers.LAYER), np.zeros(1, layers.CALL)
+        self._table, self._call = np.zeros(len(base.layers), layers.LAYER), np.zeros(1, layers.CALL)
         self._table["window"] = [window or 0 for window in windows]
         self._table["rotates"] = [getattr(layer.self_attn, "use_rope", True) for layer in base.layers]
         attention, mlp = base.layers[0].self_attn, base.layers[0].mlp
@@ -92,12 +94,12 @@ class NativeStep:
         return bool(self._places)
 
     def _read(self) -> bool:
-        for row, linears, norms in zip(self._table, self._linears, self._norms, strict=True):
-            for name, linear in linears.items():
-                row[name] = linear.weight.data_ptr()
-                row[f"{name}_bias"] = 0 if linear.bias is None else linear.bias.data_ptr()
-            for name, norm in norms.items():
-                row[f"{name}_norm"] = norm.weight.data_ptr()
+        for name, linears in self._linears.items():
+            biases = [linear.bias for linear in linears]
+            self._table[name] = [linear.weight.data_ptr() for linear in linears]
+            self._table[f"{name}_bias"] = [0 if bias is None else bias.data_ptr() for bias in biases]
+        for name, norms in self._norms.items():
+            self._table[f"{name}_norm"] = [norm.weight.data_ptr() for norm in norms]
         tensors = [p for parameters in self._dicts for p in parameters.values() if p is not None]
         return all(p.dtype == self._dtype and p.is_contiguous() for p in tensors)
 
@@ -130,27 +132,29 @@ class NativeStep:
         # Copies: two threads may be here at once.
         table, call = self._table.copy(), self._call.copy()
         table["scaling"] = [attention.scaling for attention in self._attentions]
-        for row, norms in zip(table, self._norms, strict=True):
-            for name, norm in norms.items():
-                row[f"{name}_epsilon"] = norm.variance_epsilon
+        for name, norms in self._norms.items():
+            table[f"{name}_epsilon"] = [norm.variance_epsilon for norm in norms]
         hidden = hidden.to(torch.float32, copy=True)
         call["position"] = cache.get_seq_length()
+        layers: Any = cache.layers
+        for layer in layers:
+            layer.extend(1)
+        table["keys"] = [layer.keys.data_ptr() for layer in layers]
+        table["values"] = [layer.values.data_ptr() for layer in layers]
+        table["capacity"] = [layer.capacity for layer in layers]
         scratch = torch.empty(self._scratch_size(call[0], torch.get_num_threads()))
         for name, tensor in {"hidden": hidden, "cos": cos, "sin": sin, "scratch": scratch}.items():
             call[name] = tensor.data_ptr()
-        layers: Any = cache.layers
         size = -(-len(table) // _PARTS)
         for start in range(0, len(table), size):
+            stop_point()
             rows = table[start : start + size]
-            for row, layer in zip(rows, layers[start : start + size], strict=True):
-                layer.extend(1)
-                row["keys"], row["values"] = layer.keys.data_ptr(), layer.values.data_ptr()
-                row["capacity"] = layer.capacity
             call["layers"], call["count"] = rows.ctypes.data, len(rows)
             run(self._code.address, call.ctypes.data)
         return hidden
 
 
-def _parts(layer: nn.Module, paths: dict[str, str]) -> dict[str, Any]:
-    known = dict(layer.named_modules())
-    return {name: known[path] for name, path in paths.items() if path in known}
+def _columns(layers: Any, paths: dict[str, str]) -> dict[str, list[Any]]:
+    """Collect parts of all layers by their name in the table; some models lack some."""
+    known = [dict(layer.named_modules()) for layer in layers]
+    return {name: [parts[path] for parts in known] for name, path in paths.items() if path in known[0]}

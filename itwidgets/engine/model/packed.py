@@ -12,7 +12,8 @@ from typing import TypeGuard
 import torch
 from torch import nn
 
-from itwidgets.engine.model.products import Plain, Product, best_product, without_copy
+from itwidgets.engine.model.best_product import best_product
+from itwidgets.engine.model.products import Plain, Product, without_copy
 
 Layers = tuple[nn.Linear, ...]
 Make = Callable[[Layers], Product]

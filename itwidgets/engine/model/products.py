@@ -1,35 +1,23 @@
-"""Products with weights on a CPU: as the weights lie, packed for oneDNN, or upcast piece by piece."""
+"""Products with weights on a CPU: as they lie, packed for oneDNN, upcast piece by piece, in machine code."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from itwidgets.engine.model.choices import chosen
+from itwidgets.engine.native.threads import can_run, run
 
 _UPCAST_ROWS = 16
 """Rows from which on it pays to upcast the weights; below, half precision is at least half the reading."""
 
 _PIECE = 2**21
 """Weights upcast at a time: they are still in the cache when they are multiplied."""
-
-_MARGIN = 0.9
-"""Of the time of a simpler product: what another must get by with to be worth its trouble and its memory."""
-
-_ROUNDS = 16
-
-_INPUTS = 1024
-"""Of the weights that are measured."""
-
-_CACHES = 2**26
-"""Bytes that are read before each measurement: in a step the weights come from memory, not from a cache."""
 
 
 @dataclass
@@ -90,7 +78,7 @@ class Split(Plain):
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply ``[..., n, inputs]``."""
-        if x.numel() != x.shape[-1]:
+        if not _is_one_row(x):
             return super().__call__(x)
         row = x.view(1, 1, -1)
         parts = [
@@ -134,15 +122,64 @@ class OneDNNForMany(OneDNN):
 class SplitOrOneDNN(OneDNNForMany):
     """A share of the weights for each core where there is one row, packed weights where there are more."""
 
-    without_copy = Split
+    without_copy: MakeProduct = Split
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(layers)
-        self._split = Split(layers)
+        self._one_row = self.without_copy(layers)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply ``[..., n, inputs]``."""
-        return self._split(x) if x.numel() == x.shape[-1] else super().__call__(x)
+        return self._one_row(x) if _is_one_row(x) else super().__call__(x)
+
+
+class Native(Plain):
+    """The product of one row in machine code, with the weights as they lie; of more as the layers do."""
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        dtype = layers[0].weight.dtype
+        if not can_run(dtype):
+            raise RuntimeError(f"there is no machine code here for weights of {dtype}")
+        # numba is imported where it is known to be there, and nowhere else.
+        from itwidgets.engine.native import matrices
+        from itwidgets.engine.native.compiling import matrices_code
+
+        tensors = [tensor for layer in layers for tensor in (layer.weight, layer.bias) if tensor is not None]
+        self._is_readable = all(tensor.is_contiguous() and tensor.dtype == dtype for tensor in tensors)
+        self._outputs = sum(len(layer.weight) for layer in layers)
+        self._code = matrices_code(dtype)
+        self._table = np.array(
+            [
+                (
+                    layer.weight.data_ptr(),
+                    0 if layer.bias is None else layer.bias.data_ptr(),
+                    len(layer.weight),
+                )
+                for layer in layers
+            ],
+            matrices.MATRIX,
+        )
+        self._call = np.zeros(1, matrices.CALL)
+        self._call["matrices"], self._call["count"] = self._table.ctypes.data, len(layers)
+        self._call["columns"] = layers[0].weight.shape[1]
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply ``[..., n, inputs]``."""
+        if not (self._is_readable and _is_one_row(x)):
+            return super().__call__(x)
+        row, found = x.float().contiguous(), torch.empty(*x.shape[:-1], self._outputs)
+        # A copy: two threads may be here at once.
+        call = self._call.copy()
+        call["x"], call["out"] = row.data_ptr(), found.data_ptr()
+        run(self._code.address, call.ctypes.data)
+        return found.to(x.dtype)
+
+
+class NativeOrOneDNN(SplitOrOneDNN):
+    """One row in machine code that reads the weights as they lie, packed weights where there are more."""
+
+    without_copy = Native
 
 
 class Upcast(Plain):
@@ -166,18 +203,16 @@ class Upcast(Plain):
         return result if bias is None else result.add_(bias)
 
 
-def best_product(dtype: torch.dtype) -> MakeProduct:
-    """Return the product that pays on this machine for weights of a dtype.
+class NativeOrUpcast(Upcast):
+    """One row in machine code, many rows in float32."""
 
-    It is measured once and for weights of one shape, so that all layers of all models are treated alike,
-    today and tomorrow: which product is used decides the last bits.
-    """
-    if _onednn_takes(dtype):
-        # One row as in decoding, and some as in rollouts and scoring.
-        return _fastest((Split, OneDNN, OneDNNForMany, SplitOrOneDNN), dtype, outputs=2048, rows=(1, 10))
-    if dtype.itemsize == torch.half.itemsize:
-        return _fastest((Upcast,), dtype, outputs=256, rows=(64,))
-    return _fastest((Split,), dtype, outputs=2048, rows=(1,)) if dtype == torch.float32 else Plain
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._one_row = Native(layers)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Multiply ``[..., n, inputs]``."""
+        return self._one_row(x) if _is_one_row(x) else super().__call__(x)
 
 
 def without_copy(make: MakeProduct) -> MakeProduct:
@@ -185,77 +220,8 @@ def without_copy(make: MakeProduct) -> MakeProduct:
     return make.without_copy if issubclass(make, OneDNN) else make
 
 
-def _onednn_takes(dtype: torch.dtype) -> bool:
-    if not torch._C._has_mkldnn or not torch._C._get_mkldnn_enabled():
-        return False
-    if dtype == torch.bfloat16:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    if dtype == torch.float16:
-        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
-    return dtype == torch.float32
-
-
-def _fastest(
-    candidates: Sequence[MakeProduct], dtype: torch.dtype, outputs: int, rows: Sequence[int]
-) -> MakeProduct:
-    makes: list[MakeProduct] = [Plain, *candidates]
-    by_name = {make.__name__: make for make in makes}
-
-    def measure() -> str:
-        numbers = torch.linspace(-0.1, 0.1, outputs * _INPUTS, dtype=torch.float32)
-        weights = Weights(numbers.view(outputs, _INPUTS).to(dtype))
-        with torch.inference_mode():
-            return _measured(candidates, weights, rows).__name__
-
-    question = f"product of {str(dtype).removeprefix('torch.')} among {', '.join(by_name)}"
-    return by_name.get(chosen(question, measure), Plain)
-
-
-def _measured(candidates: Sequence[MakeProduct], weights: Weights, rows: Sequence[int]) -> MakeProduct:
-    """Return the candidate that takes the least share of the plain product's time, if that is worth it."""
-    inputs = [weights.weight[0].repeat(count, 1) for count in rows]
-    plain = Plain([weights])
-    made = {make: product for make in candidates if (product := _right(make, weights, inputs, plain))}
-    other_data = torch.ones(_CACHES, dtype=torch.uint8)
-    shares: dict[MakeProduct, list[float]] = {make: [] for make in made}
-    for x in inputs:
-        best = dict.fromkeys([Plain, *made], float("inf"))
-        # The best of many: on a busy machine, what takes all cores is disturbed most.
-        for _ in range(_ROUNDS):
-            for make, product in ({Plain: plain} | made).items():
-                best[make] = min(best[make], _seconds(product, x, other_data))
-        for make in made:
-            shares[make].append(best[make] / best[Plain])
-    means = {make: statistics.fmean(found) for make, found in shares.items()}
-    lean = _winner({make: means[make] for make in means if without_copy(make) is make}, Plain, 1.0)
-    # A copy of all weights has to pay beside what needs none.
-    return _winner(means, lean, means.get(lean, 1.0))
-
-
-def _winner(means: Mapping[MakeProduct, float], known: MakeProduct, time: float) -> MakeProduct:
-    best = min(means, key=means.__getitem__, default=known)
-    return best if means.get(best, time) < _MARGIN * time else known
-
-
-def _right(
-    make: MakeProduct, weights: Weights, inputs: Sequence[torch.Tensor], plain: Product
-) -> Product | None:
-    """Make a product, if it can be made here and multiplies as the plain one does."""
-    try:
-        product = make([weights])
-        agrees = all(
-            torch.allclose(product(x).float(), plain(x).float(), rtol=0.05, atol=0.05) for x in inputs
-        )
-    except RuntimeError:
-        return None
-    return product if agrees else None
-
-
-def _seconds(product: Product, x: torch.Tensor, other_data: torch.Tensor) -> float:
-    other_data.max()
-    start = time.perf_counter()
-    product(x)
-    return time.perf_counter() - start
+def _is_one_row(x: torch.Tensor) -> bool:
+    return x.numel() == x.shape[-1]
 
 
 def _shares(weight: torch.Tensor) -> list[torch.Tensor]:

@@ -49,8 +49,9 @@ class Routes:
         self._head: PackedLinears | None = None
         self._fused: FusedStep | None = None
         if can_be_fused(model.base_model):
-            fused = FusedStep(model.base_model, self._packs.get)
-            self._fused = fused if agrees(fused) else None
+            base, join = model.base_model, self._packs.get
+            steps = (FusedStep(base, join, is_native=is_native) for is_native in (True, False))
+            self._fused = next(filter(agrees, steps), None)
 
     def prepare(self) -> str:
         """Pack the weights, if that has not been done, and return the route that will be taken."""

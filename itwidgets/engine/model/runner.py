@@ -13,9 +13,9 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from itwidgets.engine.kv.layers import can_be_cut, growing_cache
 from itwidgets.engine.model.compiled import CompiledStep
+from itwidgets.engine.model.environment import kernels
 from itwidgets.engine.model.fused import FusedStep
 from itwidgets.engine.model.masks import Mask, tree_mask
-from itwidgets.engine.model.products import Plain, best_product
 from itwidgets.engine.model.routes import COMPILED, FUSED, PACKED, PLAIN, Routes
 from itwidgets.engine.model.scores import agree, numbers, postprocessing, upcast
 
@@ -85,10 +85,10 @@ class Runner:
         return torch.device(embedding._hf_hook.execution_device) if device.type == "meta" else device
 
     @cached_property
-    def product(self) -> str:
-        """By what kind of product linear layers multiply where they may; one of :mod:`~.products`."""
+    def kernels(self) -> dict[str, str]:
+        """What its linear layers and its steps are multiplied with; see :func:`~.environment.kernels`."""
         is_fast = self._routes is not None and self.model.device.type == "cpu"
-        return (best_product(self.model.dtype) if is_fast else Plain).__name__
+        return kernels(self.model.dtype, is_fast=is_fast)
 
     @property
     def keeps_hidden(self) -> bool:

@@ -6,12 +6,12 @@ Numbers between what is stored are float32, whatever the dtype of a model.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from itwidgets.engine.native.threads import BARRIER, THREAD, THREADS
@@ -38,8 +38,8 @@ _thread_count: Any = types.ExternalFunction(THREADS, types.int32())
 
 def compiled(function: Function) -> Function:
     """Compile a function where another compiled one calls it."""
-    made: Function = njit(fastmath=_MATHS, error_model="numpy")(function)
-    return made
+    made: Any = njit(fastmath=_MATHS, error_model="numpy")(function)
+    return cast("Function", made)
 
 
 def typed(function: Callable[..., Any]) -> Any:
@@ -102,6 +102,40 @@ def _to_bfloat16(builder: Any, number: Any) -> Any:
     return builder.trunc(builder.lshr(chosen, constant(16)), ir.IntType(16))
 
 
+@typed
+def _power_of_two(context: Any, whole: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        exponent = builder.add(builder.fptosi(values[0], ir.IntType(32)), ir.Constant(ir.IntType(32), 127))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(exponent.type, 23)), ir.FloatType())
+
+    return types.float32(whole), code
+
+
+@compiled
+def exponential(x: Any) -> Any:
+    """Compute e to a power in float32, for many numbers at once where a loop calls it.
+
+    The method and its numbers are those of ``expf`` of the Cephes library: 2 to a whole power, times a
+    polynomial of what is left. Below -87 the result is 0, above 88 as at 88.
+    """
+    power = min(x, np.float32(88))
+    whole = np.floor(power * np.float32(1.44269504) + np.float32(0.5))
+    rest = power - whole * np.float32(0.693359375) + whole * np.float32(2.12194440e-4)
+    found = np.float32(1.9875691500e-4)
+    for factor in _POLYNOMIAL:
+        found = found * rest + factor
+    result = (found * rest * rest + rest + np.float32(1)) * _power_of_two(whole)
+    if np.isnan(x):
+        return x
+    return FLOAT32 if x < np.float32(-87) else result
+
+
+_POLYNOMIAL = tuple(
+    np.float32(factor)
+    for factor in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+)
+
+
 @compiled
 def share(count: int) -> Any:
     """First and end of what this thread does of ``count`` things."""
@@ -120,6 +154,10 @@ def dot(weights: Any, x: Any) -> Any:
 
 @compiled
 def _four_dots(weights: Any, row: int, step: int, x: Any) -> Any:
+    """Multiply four rows that are ``step`` apart with float32.
+
+    A core that reads memory mostly waits for it: rows far from each other let it wait for four at once.
+    """
     first, second, third, fourth = FLOAT32, FLOAT32, FLOAT32, FLOAT32
     for i in range(len(x)):
         first += wide(weights[row, i]) * x[i]
@@ -130,18 +168,23 @@ def _four_dots(weights: Any, row: int, step: int, x: Any) -> Any:
 
 
 @compiled
+def multiply_rows(out: Any, weights: Any, x: Any) -> None:
+    """Multiply all rows of a matrix with float32."""
+    step = len(out) // 4
+    for row in range(step):
+        found = _four_dots(weights, row, step, x)
+        for i in range(4):
+            out[row + i * step] = found[i]
+    for row in range(4 * step, len(out)):
+        out[row] = dot(weights[row], x)
+
+
+@compiled
 def multiply(out: Any, matrix: int, bias: int, x: Any, kind: Any) -> None:
     """Compute this thread's rows of a matrix times a vector, in float32; ``bias`` is 0 for none."""
     weights, biases = array(matrix, (len(out), len(x)), kind), array(bias, len(out), kind)
     first, end = share(len(out))
-    # Rows far from each other: a core waits for memory, and so it waits for four things at once.
-    step = (end - first) // 4
-    for row in range(first, first + step):
-        found = _four_dots(weights, row, step, x)
-        for i in range(4):
-            out[row + i * step] = found[i]
-    for row in range(first + 4 * step, end):
-        out[row] = dot(weights[row], x)
+    multiply_rows(out[first:end], weights[first:end], x)
     if bias != 0:
         for row in range(first, end):
             out[row] += wide(biases[row])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -44,19 +45,27 @@ def matrices_code(dtype: torch.dtype) -> Any:
 
 def _compiled(function: Callable[[int], None]) -> Any:
     tell_compiler()
-    compiler = numba.cfunc(numba.types.void(numba.types.intp), cache=True)
+    folder = _folder()
+    compiler = numba.cfunc(numba.types.void(numba.types.intp), cache=folder is not None)
     # numba reads where to keep things from its configuration, which is everybody's.
+    configuration: Any = numba.config
     with _configuration:
-        before = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(_folder())
+        before = configuration.CACHE_DIR
+        configuration.CACHE_DIR = str(folder)
         try:
             return compiler(function)
         finally:
-            numba.config.CACHE_DIR = before
+            configuration.CACHE_DIR = before
 
 
-def _folder() -> Path:
+def _folder() -> Path | None:
+    """Where to keep what these sources are compiled to; None where nothing can be written."""
     # numba notices a change in the file of the function alone, not in those that it calls.
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources))
-    return cache_root() / "native" / digest.hexdigest()[:16]
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    folder = cache_root() / "native" / digest[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None

@@ -16,8 +16,9 @@ from itwidgets.engine.native.arithmetic import (
     array,
     barrier,
     compiled,
-    dot,
+    exponential,
     multiply,
+    multiply_rows,
     share,
     stored,
     thread_number,
@@ -35,12 +36,13 @@ LAYER = np.dtype(
     ]
     + [
         (name, np.float32)
-        for name in ("input_epsilon", "q_epsilon", "k_epsilon", "post_epsilon", "scaling", "unused")
+        for name in ("input_epsilon", "q_epsilon", "k_epsilon", "post_epsilon", "scaling", "padding")
     ]
 )
 """Of one layer: the addresses of its weights, its keys and values (0: there are none), and its kind.
 
-Each norm has an ``epsilon``. ``keys`` and ``values`` are ``[key_heads, capacity, dim]``; ``window`` is 0 where all tokens are seen.
+Each norm has an ``epsilon``. ``keys`` and ``values`` are ``[key_heads, capacity, dim]``; ``window`` is 0
+where all tokens are seen.
 """
 
 CALL = np.dtype(
@@ -103,20 +105,32 @@ def _remember(call: Any, layer: Any, states: Any, kind: Any) -> None:
 
 
 @compiled
-def _attend(out: Any, query: Any, keys: Any, values: Any, scores: Any, scaling: Any) -> None:
+def _attend(out: Any, query: Any, keys: Any, values: Any, weights: Any, scaling: Any) -> None:
     """Mix the values of one head by how well their keys fit a query."""
+    multiply_rows(weights, keys, query)
     highest = np.float32(-np.inf)
-    for place in range(len(scores)):
-        scores[place] = dot(keys[place], query) * scaling
-        highest = max(highest, scores[place])
+    for place in range(len(weights)):
+        highest = max(highest, weights[place])
+    for place in range(len(weights)):
+        weights[place] = exponential((weights[place] - highest) * scaling)
     total = FLOAT32
+    for place in range(len(weights)):
+        total += weights[place]
     for i in range(len(out)):
         out[i] = FLOAT32
-    for place in range(len(scores)):
-        weight = np.exp(scores[place] - highest)
-        total += weight
+    # Four at a time, so that what is added up is read and written a quarter as often.
+    end = len(weights) // 4 * 4
+    for place in range(0, end, 4):
         for i in range(len(out)):
-            out[i] += weight * wide(values[place, i])
+            out[i] += (
+                weights[place] * wide(values[place, i])
+                + weights[place + 1] * wide(values[place + 1, i])
+                + weights[place + 2] * wide(values[place + 2, i])
+                + weights[place + 3] * wide(values[place + 3, i])
+            )
+    for place in range(end, len(weights)):
+        for i in range(len(out)):
+            out[i] += weights[place] * wide(values[place, i])
     for i in range(len(out)):
         out[i] /= total
 
@@ -144,7 +158,7 @@ def _gated(out: Any, ups: Any, layer: Any, x: Any, kind: Any) -> None:
     multiply(ups, layer.up, layer.up_bias, x, kind)
     first, end = share(len(out))
     for row in range(first, end):
-        out[row] *= ups[row] / (np.float32(1) + np.exp(-out[row]))
+        out[row] *= ups[row] / (np.float32(1) + exponential(-out[row]))
 
 
 @compiled

@@ -16,13 +16,16 @@ BARRIER, THREAD, THREADS = "itwidgets_barrier", "itwidgets_thread", "itwidgets_t
 _OPENMP = {BARRIER: "GOMP_barrier", THREAD: "omp_get_thread_num", THREADS: "omp_get_num_threads"}
 
 
-@cache
-def can_run() -> bool:
-    """Whether numba is installed and torch's threads can be given its code.
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
-    They can where torch comes with GNU OpenMP, whose entry point compiled code can call: on Linux.
+
+def can_run(dtype: torch.dtype) -> bool:
+    """Whether code for weights of a dtype can be compiled here, and run on the threads of torch.
+
+    numba compiles it. torch's threads run it where torch comes with GNU OpenMP, which anyone can call into:
+    on Linux.
     """
-    return gnu_openmp() is not None and find_spec("numba") is not None
+    return dtype in _DTYPES and gnu_openmp() is not None and find_spec("numba") is not None
 
 
 def run(code: int, data: int) -> None:

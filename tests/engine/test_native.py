@@ -1,0 +1,330 @@
+"""Steps in machine code: their arithmetic, what they read and write, and when they are not taken."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers.cache_utils import DynamicCache
+
+from itwidgets.engine.kv.layers import GrowingLayer, growing_cache
+from itwidgets.engine.model import native_step
+from itwidgets.engine.model.fused import FusedStep
+from itwidgets.engine.model.native_step import NativeStep
+from itwidgets.engine.model.runner import Runner
+from itwidgets.engine.native.threads import can_run
+from tests.models import VOCABULARY_SIZE, tiny_model
+
+if not can_run(torch.float32):
+    pytest.skip("no machine code is made here", allow_module_level=True)
+
+from numba import njit
+
+from itwidgets.engine.native import arithmetic
+
+TOKENS = [(7 * i * i + 3) % VOCABULARY_SIZE for i in range(40)]
+
+
+@njit
+def _exponentials(x: Any, out: Any) -> None:
+    for i in range(len(x)):
+        out[i] = arithmetic.exponential(x[i])
+
+
+@njit
+def _widened(x: Any, out: Any) -> None:
+    for i in range(len(x)):
+        out[i] = arithmetic.wide(x[i])
+
+
+@njit
+def _rounded(x: Any, out: Any, kind: Any) -> None:
+    for i in range(len(x)):
+        out[i] = arithmetic.stored(x[i], kind)
+
+
+@njit
+def _products(out: Any, weights: Any, x: Any) -> None:
+    arithmetic.multiply_rows(out, weights, x)
+
+
+def test_exponentials_are_those_of_float64_to_the_last_bit_but_one() -> None:
+    x = np.linspace(-87, 88, 1_000_003, dtype=np.float32)
+    found = np.empty_like(x)
+    _exponentials(x, found)
+    assert np.abs(found / np.exp(x.astype(np.float64)) - 1).max() < 2 * np.finfo(np.float32).eps
+
+
+def test_exponentials_end_and_pass_on_what_is_no_number() -> None:
+    x = np.array([-np.inf, -1e30, -100, 0, np.nan, np.inf], np.float32)
+    found = np.empty_like(x)
+    _exponentials(x, found)
+    assert found[:4].tolist() == [0, 0, 0, 1]
+    assert np.isnan(found[4])
+    assert found[5] > 1e38
+
+
+EDGES = torch.tensor(
+    [
+        0.0,
+        -0.0,
+        1.0,
+        1 + 2**-8,
+        1 + 3 * 2**-8,
+        3e-39,
+        -2.5e-41,
+        3.3e38,
+        65519.0,
+        65520.0,
+        torch.inf,
+        -torch.inf,
+    ]
+)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_numbers_are_rounded_and_read_as_torch_does(dtype: torch.dtype) -> None:
+    numbers = torch.cat([EDGES, torch.randn(100_000, generator=torch.Generator().manual_seed(0))])
+    kind = arithmetic.KINDS[dtype]
+    bits = np.empty(len(numbers), kind.dtype)
+    _rounded(numbers.numpy(), bits, kind)
+    assert np.array_equal(bits.view(np.int16), numbers.to(dtype).view(torch.int16).numpy())
+    found = np.empty(len(numbers), np.float32)
+    _widened(bits, found)
+    assert np.array_equal(found, numbers.to(dtype).float().numpy())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_what_is_no_number_stays_so(dtype: torch.dtype) -> None:
+    # Rounded as a number, the first would become infinite and the second zero.
+    numbers = np.array([0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF], np.uint32).view(np.float32)
+    bits = np.empty(3, arithmetic.KINDS[dtype].dtype)
+    _rounded(numbers, bits, arithmetic.KINDS[dtype])
+    assert torch.from_numpy(bits.view(np.int16)).view(dtype).isnan().all()
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 64])
+def test_rows_far_from_each_other_are_multiplied_each_once(rows: int) -> None:
+    weights, x = np.random.default_rng(0).normal(size=(rows, 37)).astype(np.float32), np.ones(37, np.float32)
+    out = np.full(rows, np.nan, np.float32)
+    _products(out, weights, x)
+    np.testing.assert_allclose(out, weights @ x, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def held() -> tuple[Any, Runner, NativeStep]:
+    model = tiny_model()
+    runner = Runner(model)
+    fused = runner._routes._fused if runner._routes is not None else None
+    assert isinstance(fused, FusedStep)
+    assert isinstance(fused._native, NativeStep)
+    return model, runner, fused._native
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the steps in machine code."""
+    made: list[int] = []
+    whole = NativeStep.__call__
+
+    def counted(self: NativeStep, *args: Any) -> torch.Tensor:
+        made.append(1)
+        return whole(self, *args)
+
+    monkeypatch.setattr(NativeStep, "__call__", counted)
+    return made
+
+
+@torch.inference_mode()
+def scores(runner: Runner, cache: Any = None) -> torch.Tensor:
+    cache = growing_cache(runner.config) if cache is None else cache
+    rows = [runner.forward(part, cache) for part in (TOKENS[:6], TOKENS[6:7], TOKENS[7:8])]
+    return runner.all_logits(torch.cat(rows))
+
+
+def test_single_tokens_pass_in_machine_code_and_others_do_not(
+    held: tuple[Any, Runner, NativeStep], calls: list[int]
+) -> None:
+    _, runner, _ = held
+    scores(runner)
+    assert len(calls) == 2
+    assert runner.route == "fused"
+
+
+def test_a_first_token_passes_too(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    with torch.inference_mode():
+        found = runner.all_logits(runner.forward(TOKENS[:1], growing_cache(runner.config)))
+        torch.testing.assert_close(found, model(torch.tensor([TOKENS[:1]])).logits[0], atol=2e-4, rtol=1e-4)
+
+
+def test_a_cache_of_somebody_else_is_left_to_torch(
+    held: tuple[Any, Runner, NativeStep], calls: list[int]
+) -> None:
+    _, runner, _ = held
+    mine = scores(runner)
+    calls.clear()
+    torch.testing.assert_close(scores(runner, DynamicCache(config=runner.config)), mine, atol=2e-4, rtol=1e-4)
+    assert calls == []
+
+
+def test_weights_that_moved_are_read_where_they_are(
+    held: tuple[Any, Runner, NativeStep], calls: list[int]
+) -> None:
+    model, runner, _ = held
+    before = scores(runner)
+    projection = model.model.layers[0].mlp.down_proj
+    projection.weight.data = projection.weight.data * 2
+    found = scores(runner)
+    assert not torch.equal(found, before)
+    assert len(calls) == 4
+    torch.testing.assert_close(found, scores(Runner(model, fast=False)), atol=2e-4, rtol=1e-4)
+
+
+def test_weights_that_were_written_to_in_place_are_read(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    scores(runner)
+    model.model.layers[1].self_attn.q_proj.weight.data += 0.3
+    torch.testing.assert_close(scores(runner), scores(Runner(model, fast=False)), atol=2e-4, rtol=1e-4)
+
+
+def test_weights_that_lie_otherwise_are_left_to_torch(
+    held: tuple[Any, Runner, NativeStep], calls: list[int]
+) -> None:
+    model, runner, _ = held
+    before = scores(runner)
+    calls.clear()
+    projection = model.model.layers[0].self_attn.o_proj
+    projection.weight.data = projection.weight.data.t().contiguous().t()
+    torch.testing.assert_close(scores(runner), before, atol=2e-4, rtol=1e-4)
+    assert calls == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_any_number_of_threads_gives_the_same(held: tuple[Any, Runner, NativeStep], threads: int) -> None:
+    _, runner, _ = held
+    before, number = scores(runner), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        torch.testing.assert_close(scores(runner), before, atol=1e-4, rtol=1e-4)
+    finally:
+        torch.set_num_threads(number)
+
+
+def test_what_is_no_number_comes_out_as_none(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    with torch.no_grad():
+        model.model.layers[0].mlp.up_proj.weight[0, 0] = torch.nan
+    with torch.inference_mode():
+        cache = growing_cache(runner.config)
+        runner.forward(TOKENS[:3], cache)
+        assert runner.forward(TOKENS[3:4], cache).isnan().all()
+
+
+class Stop(Exception):  # noqa: N818 - the name of what a job is stopped by
+    pass
+
+
+def test_a_step_can_be_stopped_in_its_midst(
+    held: tuple[Any, Runner, NativeStep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, runner, _ = held
+    with torch.inference_mode():
+        cache = growing_cache(runner.config)
+        runner.forward(TOKENS[:6], cache)
+        runs: list[int] = []
+        monkeypatch.setattr(native_step, "run", lambda code, data: runs.append(data))
+
+        def stop() -> None:
+            if runs:
+                raise Stop
+
+        monkeypatch.setattr(native_step, "stop_point", stop)
+        with pytest.raises(Stop):
+            runner.forward(TOKENS[6:7], cache)
+    assert len(runs) == 1
+
+
+@torch.inference_mode()
+def test_long_texts_are_attended_to_as_by_torch(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    text = (TOKENS * 30)[:1001]
+    cache = growing_cache(runner.config)
+    runner.forward(text[:-1], cache)
+    found = runner.all_logits(runner.forward(text[-1:], cache))[0]
+    torch.testing.assert_close(found, model(torch.tensor([text])).logits[0, -1], atol=5e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_buffer_that_is_full_grows_under_a_single_token(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    text = (TOKENS * 30)[:257]
+    cache = growing_cache(runner.config)
+    runner.forward(text[:-1], cache)
+    layer: Any = cache.layers[0]
+    assert isinstance(layer, GrowingLayer)
+    assert layer.capacity == 256
+    found = runner.all_logits(runner.forward(text[-1:], cache))[0]
+    assert layer.capacity > 256
+    torch.testing.assert_close(found, model(torch.tensor([text])).logits[0, -1], atol=5e-4, rtol=1e-4)
+
+
+def test_machine_code_that_disagrees_is_not_taken(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:
+    counted = NativeStep.__call__
+    monkeypatch.setattr(NativeStep, "__call__", lambda self, *args: counted(self, *args) + 1)
+    model = tiny_model()
+    runner = Runner(model)
+    calls.clear()
+    torch.testing.assert_close(scores(runner), scores(Runner(model, fast=False)), atol=2e-4, rtol=1e-4)
+    assert runner.route == "fused"
+    assert calls == []
+
+
+def test_without_numba_all_goes_on_in_torch(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:
+    monkeypatch.setattr(native_step, "can_run", lambda dtype: False)
+    runner = Runner(tiny_model())
+    scores(runner)
+    assert runner.route == "fused"
+    assert calls == []
+
+
+_COMPILE = """
+import sys, torch
+from itwidgets.engine.native import compiling
+code = compiling.matrices_code(torch.float32)
+print(code.cache_hits)
+"""
+
+
+@pytest.fixture
+def compile_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], str]:
+    def compile_in(folder: Path) -> str:
+        monkeypatch.setenv("ITWIDGETS_CACHE", str(folder))
+        made = subprocess.run(
+            [sys.executable, "-W", "error", "-c", _COMPILE], check=True, capture_output=True, text=True
+        )
+        return made.stdout.strip()
+
+    return compile_in
+
+
+def test_what_was_compiled_is_kept_for_other_processes(
+    compile_in: Callable[[Path], str], tmp_path: Path
+) -> None:
+    assert compile_in(tmp_path) == "0"
+    assert compile_in(tmp_path) == "1"
+    assert list((tmp_path / "native").rglob("*.nbi"))
+
+
+def test_where_nothing_can_be_kept_it_is_compiled_each_time(
+    compile_in: Callable[[Path], str], tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    assert compile_in(tmp_path / "a file") == "0"
+    assert compile_in(tmp_path / "a file") == "0"
