@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class TokenTree:
         self.labels = Labels()
         self._length = 0
         self._roots: list[int] = []
+        self._runs: list[int] = []
         self._starts: list[int] = []
         self._numbers: list[int] = []
         self._columns = _allocate(_FIRST_CAPACITY, self.columns)
@@ -196,6 +198,8 @@ class TokenTree:
             self._starts.append(row)
         self._numbers.append(len(self._starts) if starts_branch else self._numbers[parent])
         self._roots.append(row if parent < 0 else self._roots[parent])
+        # Most rows follow their parent at once, so a path is found by runs of rows, not row by row.
+        self._runs.append(self._runs[parent] if 0 <= parent == row - 1 else row)
 
     def _grow(self) -> None:
         larger = _allocate(max(_FIRST_CAPACITY, 2 * self._length), self.columns)
@@ -205,12 +209,12 @@ class TokenTree:
 
     def path(self, row: int) -> list[int]:
         """Rows from the first token of the text to ``row``, both included; empty for -1."""
-        parents = self._columns["parent"]
-        rows = []
+        parents, runs = self._columns["parent"], []
         while row >= 0:
-            rows.append(row)
-            row = int(parents[row])
-        return rows[::-1]
+            start = self._runs[row]
+            runs.append(range(start, row + 1))
+            row = int(parents[start])
+        return list(chain.from_iterable(reversed(runs)))
 
     def children(self, row: int) -> tuple[int, ...]:
         """Rows whose parent is ``row``, oldest first; -1 gives the first tokens."""

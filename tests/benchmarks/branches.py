@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from itwidgets import Session
 from itwidgets.engine.worker import Job, Steps
 from itwidgets.tree.columns import WIRE_COLUMNS
@@ -58,7 +60,7 @@ def moving(bench: Bench) -> list[Row]:
 def _read_figures(session: Session) -> None:
     tree, head = session.tree, session.head
     assert head is not None
-    path = tree.path(head.row)
+    path = np.array(tree.path(head.row))
     for column in WIRE_COLUMNS:
         tree.column(column.name)[path]
 

@@ -27,8 +27,9 @@ class Capabilities:
         ``"logits"`` where the head is not a plain function of that.
     route
         How tokens pass through the model: ``"plain"``, by its own code; ``"packed"``, with copies of its
-        linear layers' weights that suit the processor; ``"fused"``, by a step of few operations;
-        ``"compiled"``, by a graph of its own code. The last bits depend on it.
+        linear layers' weights that suit the processor; ``"fused"``, by a step of few operations, single
+        tokens in machine code where there is such for the model; ``"compiled"``, by a graph of its own
+        code. The last bits depend on it.
     """
 
     branches: str
