@@ -25,6 +25,7 @@ from itwidgets.engine.kv.layers import growing_cache
 from itwidgets.engine.model import fused
 from itwidgets.engine.model.masks import causal_masks
 from itwidgets.engine.model.runner import Runner
+from itwidgets.engine.native.threads import can_run
 from tests.models import VOCABULARY_SIZE, tiny_model
 
 TOKENS = [(7 * i * i + 3) % VOCABULARY_SIZE for i in range(40)]
@@ -110,6 +111,11 @@ def our_logits(runner: Runner, chunks: tuple[int, ...] = CHUNKS) -> torch.Tensor
     return torch.cat(rows).double()
 
 
+def is_native(runner: Runner) -> bool:
+    fused = runner._routes._fused if runner._routes is not None else None
+    return fused is not None and fused.is_native
+
+
 def assert_close(runner: Runner, model: Any, chunks: tuple[int, ...] = (9, 1, 4)) -> None:
     torch.testing.assert_close(our_logits(runner, chunks), own_logits(model, chunks), atol=2e-4, rtol=1e-4)
 
@@ -120,6 +126,7 @@ def test_each_family_is_computed_as_by_its_own_code(name: str) -> None:
     runner = Runner(model)
     torch.testing.assert_close(our_logits(runner), own_logits(model), atol=5e-4, rtol=1e-4)
     assert runner.route == "fused"
+    assert is_native(runner) == (can_run(torch.float32) and "another activation" not in name)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -131,6 +138,7 @@ def test_half_precision_is_as_near_to_the_truth_as_by_its_own_code(name: str, dt
     runner = Runner(model)
     ours, own = our_logits(runner), own_logits(model)
     assert runner.route == "fused"
+    assert is_native(runner) == can_run(dtype)
     truth = own_logits(model.double())
     assert (ours - truth).norm() <= 1.3 * (own - truth).norm()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from itwidgets.engine.model import native_step
 from itwidgets.engine.model.fused import FusedStep
 from itwidgets.engine.model.native_step import NativeStep
 from itwidgets.engine.model.runner import Runner
+from itwidgets.engine.native import threads
 from itwidgets.engine.native.threads import can_run
 from tests.models import VOCABULARY_SIZE, tiny_model
 
@@ -26,7 +29,7 @@ if not can_run(torch.float32):
 
 from numba import njit
 
-from itwidgets.engine.native import arithmetic
+from itwidgets.engine.native import arithmetic, compiling
 
 TOKENS = [(7 * i * i + 3) % VOCABULARY_SIZE for i in range(40)]
 
@@ -109,12 +112,14 @@ def test_what_is_no_number_stays_so(dtype: torch.dtype) -> None:
     assert torch.from_numpy(bits.view(np.int16)).view(dtype).isnan().all()
 
 
+@pytest.mark.parametrize("width", [1, 37, 64, 577])
 @pytest.mark.parametrize("rows", [1, 3, 4, 5, 64])
-def test_rows_far_from_each_other_are_multiplied_each_once(rows: int) -> None:
-    weights, x = np.random.default_rng(0).normal(size=(rows, 37)).astype(np.float32), np.ones(37, np.float32)
+def test_rows_far_from_each_other_are_multiplied_each_once(rows: int, width: int) -> None:
+    random = np.random.default_rng(0)
+    weights, x = (random.normal(size=shape).astype(np.float32) for shape in ((rows, width), width))
     out = np.full(rows, np.nan, np.float32)
     _products(out, weights, x)
-    np.testing.assert_allclose(out, weights @ x, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(out, weights @ x, rtol=1e-5, atol=1e-4)
 
 
 @pytest.fixture
@@ -155,13 +160,38 @@ def test_single_tokens_pass_in_machine_code_and_others_do_not(
     scores(runner)
     assert len(calls) == 2
     assert runner.route == "fused"
+    assert runner.kernels["numba"] == metadata.version("numba")
 
 
-def test_a_first_token_passes_too(held: tuple[Any, Runner, NativeStep]) -> None:
+@torch.inference_mode()
+def test_a_first_token_passes_too_and_with_the_same_bits_each_time(
+    held: tuple[Any, Runner, NativeStep], calls: list[int]
+) -> None:
     model, runner, _ = held
-    with torch.inference_mode():
-        found = runner.all_logits(runner.forward(TOKENS[:1], growing_cache(runner.config)))
-        torch.testing.assert_close(found, model(torch.tensor([TOKENS[:1]])).logits[0], atol=2e-4, rtol=1e-4)
+    cache = growing_cache(runner.config)
+    first = runner.forward(TOKENS[:1], cache)
+    cache.crop(-1)
+    again = runner.forward(TOKENS[:1], cache)
+    cache.reset()
+    assert torch.equal(first, again)
+    assert torch.equal(first, runner.forward(TOKENS[:1], cache))
+    assert len(calls) == 3
+    expected = model(torch.tensor([TOKENS[:1]])).logits[0]
+    torch.testing.assert_close(runner.all_logits(first), expected, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("default", [torch.bfloat16, torch.float64])
+def test_torchs_default_dtype_does_not_matter(
+    held: tuple[Any, Runner, NativeStep], default: torch.dtype
+) -> None:
+    _, runner, _ = held
+    before, usual = scores(runner), torch.get_default_dtype()
+    # As transformers does for a moment, for all threads, whenever it loads a model.
+    torch.set_default_dtype(default)
+    try:
+        assert torch.equal(scores(runner), before)
+    finally:
+        torch.set_default_dtype(usual)
 
 
 def test_a_cache_of_somebody_else_is_left_to_torch(
@@ -190,7 +220,8 @@ def test_weights_that_moved_are_read_where_they_are(
 def test_weights_that_were_written_to_in_place_are_read(held: tuple[Any, Runner, NativeStep]) -> None:
     model, runner, _ = held
     scores(runner)
-    model.model.layers[1].self_attn.q_proj.weight.data += 0.3
+    with torch.no_grad():
+        model.model.layers[1].self_attn.q_proj.weight += 0.3
     torch.testing.assert_close(scores(runner), scores(Runner(model, fast=False)), atol=2e-4, rtol=1e-4)
 
 
@@ -204,6 +235,63 @@ def test_weights_that_lie_otherwise_are_left_to_torch(
     projection.weight.data = projection.weight.data.t().contiguous().t()
     torch.testing.assert_close(scores(runner), before, atol=2e-4, rtol=1e-4)
     assert calls == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.detach().t(),
+        lambda weight: weight.detach()[:8],
+        lambda weight: weight.detach().double(),
+        lambda weight: weight.detach().to("meta"),
+    ],
+    ids=["turned", "cut", "wider", "away"],
+)
+def test_weights_of_another_kind_are_not_read(
+    held: tuple[Any, Runner, NativeStep], change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    model, _, native = held
+    projection = model.model.layers[1].self_attn.o_proj
+    known, projection.weight = projection.weight, torch.nn.Parameter(change(projection.weight))
+    assert not native.reads_weights()
+    projection.weight = known
+    assert native.reads_weights()
+
+
+def test_caches_of_another_kind_are_not_written_to(held: tuple[Any, Runner, NativeStep]) -> None:
+    _, runner, native = held
+    mine, empty = growing_cache(runner.config), DynamicCache()
+    assert native.takes(mine)
+    assert not native.takes(empty)
+    for keys in (
+        torch.zeros(1, 2, 3, 8, dtype=torch.bfloat16),
+        torch.zeros(2, 2, 3, 8),
+        torch.zeros(1, 1, 3, 8),
+    ):
+        other = growing_cache(runner.config)
+        for index in range(len(other.layers)):
+            other.update(keys, keys, index)
+        assert not native.takes(other)
+
+
+@torch.inference_mode()
+def test_layers_that_hold_unlike_numbers_of_tokens_are_refused(held: tuple[Any, Runner, NativeStep]) -> None:
+    _, runner, _ = held
+    cache = growing_cache(runner.config)
+    runner.forward(TOKENS[:3], cache)
+    layer: Any = cache.layers[1]
+    layer.length = 2
+    with pytest.raises(RuntimeError, match=r"layers hold \[2, 3\] tokens"):
+        runner.forward(TOKENS[3:4], cache)
+
+
+def test_two_threads_run_two_models_at_once(held: tuple[Any, Runner, NativeStep]) -> None:
+    model, runner, _ = held
+    others = [runner, Runner(model)]
+    expected = scores(runner)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda index: scores(others[index % 2]), range(40)))
+    assert all(torch.equal(one, expected) for one in found)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
@@ -239,7 +327,7 @@ def test_a_step_can_be_stopped_in_its_midst(
         cache = growing_cache(runner.config)
         runner.forward(TOKENS[:6], cache)
         runs: list[int] = []
-        monkeypatch.setattr(native_step, "run", lambda code, data: runs.append(data))
+        monkeypatch.setattr(native_step, "run", lambda code, data, threads: runs.append(data))
 
         def stop() -> None:
             if runs:
@@ -275,13 +363,16 @@ def test_a_buffer_that_is_full_grows_under_a_single_token(held: tuple[Any, Runne
     torch.testing.assert_close(found, model(torch.tensor([text])).logits[0, -1], atol=5e-4, rtol=1e-4)
 
 
-def test_machine_code_that_disagrees_is_not_taken(monkeypatch: pytest.MonkeyPatch, calls: list[int]) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_machine_code_that_disagrees_is_not_taken(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, calls: list[int]
+) -> None:
     counted = NativeStep.__call__
-    monkeypatch.setattr(NativeStep, "__call__", lambda self, *args: counted(self, *args) + 1)
-    model = tiny_model()
-    runner = Runner(model)
+    monkeypatch.setattr(NativeStep, "__call__", lambda self, *args: counted(self, *args).flip(-1))
+    runner = Runner(cast("Any", tiny_model()).to(dtype))
+    assert calls, "it is tried"
     calls.clear()
-    torch.testing.assert_close(scores(runner), scores(Runner(model, fast=False)), atol=2e-4, rtol=1e-4)
+    scores(runner)
     assert runner.route == "fused"
     assert calls == []
 
@@ -292,6 +383,28 @@ def test_without_numba_all_goes_on_in_torch(monkeypatch: pytest.MonkeyPatch, cal
     scores(runner)
     assert runner.route == "fused"
     assert calls == []
+
+
+def test_where_numba_cannot_compile_torch_goes_on_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, calls: list[int]
+) -> None:
+    def fail(dtype: torch.dtype) -> None:
+        raise NotImplementedError("an unknown processor")
+
+    monkeypatch.setattr(compiling, "layers_code", fail)
+    with pytest.warns(UserWarning, match="torch computes it: an unknown processor"):
+        runner = Runner(tiny_model())
+    scores(runner)
+    assert calls == []
+
+
+def test_a_numba_that_does_not_work_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    threads._numba_works.cache_clear()
+    try:
+        assert not can_run(torch.float32)
+    finally:
+        threads._numba_works.cache_clear()
 
 
 _COMPILE = """
@@ -320,6 +433,13 @@ def test_what_was_compiled_is_kept_for_other_processes(
     assert compile_in(tmp_path) == "0"
     assert compile_in(tmp_path) == "1"
     assert list((tmp_path / "native").rglob("*.nbi"))
+
+
+def test_a_damaged_file_is_compiled_anew(compile_in: Callable[[Path], str], tmp_path: Path) -> None:
+    assert compile_in(tmp_path) == "0"
+    for kept in tmp_path.rglob("*.nb?"):
+        kept.write_bytes(b"damaged")
+    assert compile_in(tmp_path) == "0"
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_each_time(

@@ -120,7 +120,7 @@ def _load_embedded(placement: Placement, settings: dict[str, Any], **options: An
 
 
 def _prepare(placement: Placement, *, is_fast: bool) -> None:
-    """Import and compile what the embedded model needs anyway: half the time of its load."""
+    """Import and compile what the embedded model needs anyway: most of the time of its load."""
     importlib.import_module("transformers.models.llama.modeling_llama")
     dtype = placement.dtype
     is_native = is_fast and placement.device.type == "cpu" and placement.bits is None

@@ -7,45 +7,45 @@ from importlib import metadata
 
 import torch
 
-from itwidgets.engine.model.best_product import best_product
-from itwidgets.engine.model.products import Plain
-from itwidgets.engine.native.threads import can_run
+from itwidgets.engine.model.products import NATIVE, MakeProduct
 
 
-def kernels(dtype: torch.dtype, *, is_fast: bool) -> dict[str, str]:
-    """Name what a model of a dtype is multiplied with.
+def kernels(product: MakeProduct, *, has_native_step: bool = False) -> dict[str, str]:
+    """Name what a model is multiplied with.
 
     Parameters
     ----------
-    dtype
-        Of its weights.
-    is_fast
-        Whether it is on a CPU and may take faster routes than its own code.
+    product
+        Of its linear layers.
+    has_native_step
+        Whether single tokens pass in machine code.
 
     Returns
     -------
     dict
-        ``product``: a class of :mod:`~itwidgets.engine.model.products`. ``numba``: its version, where it
-        compiles steps.
+        ``product``: the name of its class. ``numba``: its version, where it compiled any of both.
 
     Examples
     --------
-    >>> kernels(torch.float64, is_fast=True)
+    >>> from itwidgets.engine.model.products import Plain
+    >>> kernels(Plain)
     {'product': 'Plain'}
     """
-    product = (best_product(dtype) if is_fast else Plain).__name__
-    native = {"numba": metadata.version("numba")} if is_fast and can_run(dtype) else {}
-    return {"product": product, **native}
+    is_native = has_native_step or issubclass(product, NATIVE)
+    return {
+        "product": product.__name__,
+        **({"numba": metadata.version("numba")} if is_native else {}),
+    }
 
 
-def environment(device: torch.device, kernels: Mapping[str, str]) -> dict[str, str]:
+def environment(device: torch.device, names: Mapping[str, str]) -> dict[str, str]:
     """Versions, device, threads and kernels, as they stand in the record of a session.
 
     Parameters
     ----------
     device
         Where the model is.
-    kernels
+    names
         What it is multiplied with; see :func:`kernels`.
 
     Examples
@@ -59,5 +59,5 @@ def environment(device: torch.device, kernels: Mapping[str, str]) -> dict[str, s
         "transformers": metadata.version("transformers"),
         "device": name,
         "threads": str(torch.get_num_threads()),
-        **kernels,
+        **names,
     }

@@ -17,14 +17,13 @@ from itwidgets.engine.model.native_step import native_step
 from itwidgets.engine.model.packed import can_be_packed
 from itwidgets.engine.model.products import Product
 from itwidgets.engine.model.watch import Watch
+from itwidgets.engine.native.threads import DTYPES
 
 Join = Callable[..., Product]
 """Makes one product of linear layers that read the same input."""
 
 FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "smollm3"})
 """Families of transformers whose layers are those computed here."""
-
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def can_be_fused(base: nn.Module) -> bool:
@@ -37,7 +36,7 @@ def can_be_fused(base: nn.Module) -> bool:
     return (
         all(type(part).__module__.startswith(known) for part in parts)
         and all(can_be_packed(part) for part in parts if isinstance(part, nn.Linear))
-        and {(p.dtype, p.device.type) for p in parameters} <= {(dtype, "cpu") for dtype in _DTYPES}
+        and {(p.dtype, p.device.type) for p in parameters} <= {(dtype, "cpu") for dtype in DTYPES}
         and len({p.dtype for p in parameters}) == 1
     )
 
@@ -79,6 +78,11 @@ class FusedStep:
         self._native = native_step(base, [windows[kind] for kind in kinds]) if is_native else None
         # The embedding and the rotation are called as they are.
         self._watch = Watch(base, free={base.embed_tokens, base.rotary_emb})
+
+    @property
+    def is_native(self) -> bool:
+        """Whether single tokens pass in machine code."""
+        return self._native is not None
 
     def is_faithful(self) -> bool:
         """Whether the model is still the one that was read: no hooks, no other code, no other parts."""

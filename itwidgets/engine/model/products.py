@@ -141,12 +141,17 @@ class Native(Plain):
         dtype = layers[0].weight.dtype
         if not can_run(dtype):
             raise RuntimeError(f"there is no machine code here for weights of {dtype}")
-        # numba is imported where it is known to be there, and nowhere else.
         from itwidgets.engine.native import matrices
         from itwidgets.engine.native.compiling import matrices_code
 
         tensors = [tensor for layer in layers for tensor in (layer.weight, layer.bias) if tensor is not None]
-        self._is_readable = all(tensor.is_contiguous() and tensor.dtype == dtype for tensor in tensors)
+        self._is_readable = all(
+            tensor.is_contiguous() and tensor.dtype == dtype and tensor.device.type == "cpu"
+            for tensor in tensors
+        )
+        # The code has addresses alone: what lies there must not go away in the midst of a product.
+        self._held = [tensor.detach() for tensor in tensors]
+        self._inputs = layers[0].weight.shape[1]
         self._outputs = sum(len(layer.weight) for layer in layers)
         self._code = matrices_code(dtype)
         self._table = np.array(
@@ -162,17 +167,20 @@ class Native(Plain):
         )
         self._call = np.zeros(1, matrices.CALL)
         self._call["matrices"], self._call["count"] = self._table.ctypes.data, len(layers)
-        self._call["columns"] = layers[0].weight.shape[1]
+        self._call["columns"] = self._inputs
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply ``[..., n, inputs]``."""
-        if not (self._is_readable and _is_one_row(x)):
+        is_readable = self._is_readable and x.numel() == self._inputs and x.device.type == "cpu"
+        if not (is_readable and _is_one_row(x)):
             return super().__call__(x)
-        row, found = x.float().contiguous(), torch.empty(*x.shape[:-1], self._outputs)
+        row = x.float().contiguous()
+        # Of the dtype and device of another tensor: torch's defaults are everybody's, and may change.
+        found = row.new_empty(*x.shape[:-1], self._outputs)
         # A copy: two threads may be here at once.
         call = self._call.copy()
         call["x"], call["out"] = row.data_ptr(), found.data_ptr()
-        run(self._code.address, call.ctypes.data)
+        run(self._code.address, call.ctypes.data, torch.get_num_threads())
         return found.to(x.dtype)
 
 
@@ -213,6 +221,10 @@ class NativeOrUpcast(Upcast):
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply ``[..., n, inputs]``."""
         return self._one_row(x) if _is_one_row(x) else super().__call__(x)
+
+
+NATIVE = (Native, NativeOrOneDNN, NativeOrUpcast)
+"""Those whose single rows are multiplied by code that numba compiled."""
 
 
 def without_copy(make: MakeProduct) -> MakeProduct:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
 
+from itwidgets.engine.model.best_product import best_product
+from itwidgets.engine.model.environment import kernels
 from itwidgets.engine.model.fused import FusedStep, can_be_fused
 from itwidgets.engine.model.packed import PackedLinears, Packs, can_be_packed
+from itwidgets.engine.model.products import Plain
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -49,9 +52,24 @@ class Routes:
         self._head: PackedLinears | None = None
         self._fused: FusedStep | None = None
         if can_be_fused(model.base_model):
-            base, join = model.base_model, self._packs.get
-            steps = (FusedStep(base, join, is_native=is_native) for is_native in (True, False))
-            self._fused = next(filter(agrees, steps), None)
+            self._fused = self._found(model.base_model, agrees)
+
+    def _found(self, base: Any, agrees: Callable[[FusedStep], bool]) -> FusedStep | None:
+        """Return the fused step that agrees, with machine code or else without."""
+        step = FusedStep(base, self._packs.get)
+        if agrees(step):
+            return step
+        if step.is_native:
+            step = FusedStep(base, self._packs.get, is_native=False)
+            return step if agrees(step) else None
+        return None
+
+    @property
+    def kernels(self) -> dict[str, str]:
+        """What linear layers and steps are multiplied with; see :func:`~.environment.kernels`."""
+        is_native = self._fused is not None and self._fused.is_native
+        on_cpu = self._model.device.type == "cpu"
+        return kernels(best_product(self._model.dtype) if on_cpu else Plain, has_native_step=is_native)
 
     def prepare(self) -> str:
         """Pack the weights, if that has not been done, and return the route that will be taken."""

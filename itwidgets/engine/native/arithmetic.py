@@ -14,15 +14,11 @@ from llvmlite import ir
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
-from itwidgets.engine.native.threads import BARRIER, THREAD, THREADS
+from itwidgets.engine.native.threads import BARRIER, DTYPES, THREAD, THREADS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-KINDS: dict[torch.dtype, Any] = {
-    torch.float32: np.float32(0),
-    torch.bfloat16: np.uint16(0),
-    torch.float16: np.int16(0),
-}
+KINDS: dict[torch.dtype, Any] = dict(zip(DTYPES, (np.float32(0), np.uint16(0), np.int16(0)), strict=True))
 """A number of the type by which compiled code knows a dtype: numba has no half precision of its own."""
 
 FLOAT32 = KINDS[torch.float32]
@@ -97,8 +93,8 @@ def _to_bfloat16(builder: Any, number: Any) -> Any:
     is_odd = builder.and_(builder.lshr(bits, constant(16)), constant(1))
     rounded = builder.add(bits, builder.add(is_odd, constant(0x7FFF)))
     # Rounded like a number, what is none may become infinite.
-    is_none = builder.fcmp_unordered("uno", number, number)
-    chosen = builder.select(is_none, constant(0x7FC00000), rounded)
+    is_nan = builder.fcmp_unordered("uno", number, number)
+    chosen = builder.select(is_nan, constant(0x7FC00000), rounded)
     return builder.trunc(builder.lshr(chosen, constant(16)), ir.IntType(16))
 
 
@@ -116,7 +112,8 @@ def exponential(x: Any) -> Any:
     """Compute e to a power in float32, for many numbers at once where a loop calls it.
 
     The method and its numbers are those of ``expf`` of the Cephes library: 2 to a whole power, times a
-    polynomial of what is left. Below -87 the result is 0, above 88 as at 88.
+    polynomial of what is left. The compiler may add up in another order, which
+    costs no more than the last bit. Below -87 the result is 0, above 88 as at 88.
     """
     power = min(x, np.float32(88))
     whole = np.floor(power * np.float32(1.44269504) + np.float32(0.5))

@@ -34,10 +34,8 @@ LAYER = np.dtype(
             *("keys", "values", "capacity", "window", "rotates"),
         )
     ]
-    + [
-        (name, np.float32)
-        for name in ("input_epsilon", "q_epsilon", "k_epsilon", "post_epsilon", "scaling", "padding")
-    ]
+    + [(name, np.float32) for name in ("input_epsilon", "q_epsilon", "k_epsilon", "post_epsilon", "scaling")],
+    align=True,
 )
 """Of one layer: the addresses of its weights, its keys and values (0: there are none), and its kind.
 

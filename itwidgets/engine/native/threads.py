@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 from functools import cache
-from importlib.util import find_spec
 
 import torch
 
 from itwidgets.engine.openmp import gnu_openmp
 
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""Those of weights for which code can be compiled."""
+
 BARRIER, THREAD, THREADS = "itwidgets_barrier", "itwidgets_thread", "itwidgets_threads"
 """The names by which compiled code waits for the other threads, learns which it is, and of how many."""
 
 _OPENMP = {BARRIER: "GOMP_barrier", THREAD: "omp_get_thread_num", THREADS: "omp_get_num_threads"}
-
-
-_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def can_run(dtype: torch.dtype) -> bool:
@@ -25,11 +25,21 @@ def can_run(dtype: torch.dtype) -> bool:
     numba compiles it. torch's threads run it where torch comes with GNU OpenMP, which anyone can call into:
     on Linux.
     """
-    return dtype in _DTYPES and gnu_openmp() is not None and find_spec("numba") is not None
+    return dtype in DTYPES and gnu_openmp() is not None and _numba_works()
 
 
-def run(code: int, data: int) -> None:
-    """Call ``code(data)`` on each of torch's threads, and wait for them; other Python threads go on.
+@cache
+def _numba_works() -> bool:
+    try:
+        numba = importlib.import_module("numba")
+    # It refuses versions of numpy that it does not know, among other things.
+    except Exception:  # noqa: BLE001
+        return False
+    return not numba.config.DISABLE_JIT
+
+
+def run(code: int, data: int, threads: int) -> None:
+    """Call ``code(data)`` on so many of torch's threads, and wait for them; other Python threads go on.
 
     Parameters
     ----------
@@ -37,8 +47,10 @@ def run(code: int, data: int) -> None:
         The address of a function that was compiled by :mod:`~.compiling`.
     data
         The address of what it reads.
+    threads
+        At most so many: the code asks how many there are.
     """
-    _parallel()(code, data, torch.get_num_threads(), 0)
+    _parallel()(code, data, threads, 0)
 
 
 @cache
