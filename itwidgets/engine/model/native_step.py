@@ -63,6 +63,9 @@ def native_step(base: Any, windows: Sequence[int | None]) -> NativeStep | None:
 class NativeStep:
     """Passes one token through all layers at once, with the weights as they lie.
 
+    Several tokens are left to torch: they are limited by arithmetic, not by reading weights, and its products
+    of matrices were measured to be faster than rows of dot products from about ten rows on.
+
     Parameters
     ----------
     base
