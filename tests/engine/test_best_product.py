@@ -25,10 +25,7 @@ from itwidgets.engine.model.products import (
     Upcast,
     Weights,
 )
-from itwidgets.engine.native.threads import can_run
-
-needs_onednn = pytest.mark.skipif(not module._onednn_takes(torch.float32), reason="torch has no oneDNN here")
-needs_native = pytest.mark.skipif(not can_run(torch.float32), reason="no machine code is made here")
+from tests.engine_marks import needs_native, needs_onednn
 
 
 @pytest.fixture

@@ -14,17 +14,14 @@ import torch
 from torch import nn
 
 from itwidgets.engine.kv.layers import growing_cache
-from itwidgets.engine.model import best_product, packed
+from itwidgets.engine.model import packed
 from itwidgets.engine.model.packed import can_be_packed
 from itwidgets.engine.model.products import Layers, OneDNN, Plain
 from itwidgets.engine.model.runner import Runner
+from tests.engine_marks import needs_onednn
 from tests.models import gate_at, tiny_model
 
 TOKENS = [5, 9, 200, 17, 3, 3, 400, 8]
-
-needs_onednn = pytest.mark.skipif(
-    not best_product._onednn_takes(torch.float32), reason="torch has no oneDNN here"
-)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from itwidgets.engine.model import best_product, products
+from itwidgets.engine.model import products
 from itwidgets.engine.model.products import (
     Native,
     NativeOrOneDNN,
@@ -22,11 +22,7 @@ from itwidgets.engine.model.products import (
     without_copy,
 )
 from itwidgets.engine.native.threads import can_run
-
-needs_onednn = pytest.mark.skipif(
-    not best_product._onednn_takes(torch.float32), reason="torch has no oneDNN here"
-)
-needs_native = pytest.mark.skipif(not can_run(torch.float32), reason="no machine code is made here")
+from tests.engine_marks import needs_native, needs_onednn
 
 
 def layers(dtype: torch.dtype = torch.float32, inputs: int = 48) -> list[nn.Linear]:

@@ -10,6 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Callable
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def _machine() -> str:
     return f"{torch.get_num_threads()} threads, torch {metadata.version('torch')}, {processor}"
 
 
+@cache
 def _processor_name() -> str:
     # Only Linux says more than the architecture.
     try:

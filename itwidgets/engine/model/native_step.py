@@ -15,6 +15,7 @@ from transformers.activations import SiLUActivation
 from transformers.cache_utils import Cache
 
 from itwidgets.engine.kv.layers import GrowingLayer
+from itwidgets.engine.model.packed import parameters_of
 from itwidgets.engine.native.threads import can_run, run
 from itwidgets.engine.worker import stop_point
 
@@ -103,7 +104,7 @@ class NativeStep:
 
     def reads_weights(self) -> bool:
         """Whether the weights are such as the code reads; looks anew when any is another than before."""
-        now = [p for parameters in self._dicts for p in parameters.values() if p is not None]
+        now = parameters_of(self._dicts)
         is_known = len(now) == len(self._known) and all(map(operator.is_, now, self._known))
         if not is_known or [p.data_ptr() for p in now] != self._places:
             self._known, self._places = [], []

@@ -73,7 +73,7 @@ class Pack:
         return all(map(operator.is_, now[0], self._state[0])) and now[1] == self._state[1]
 
     def _now(self) -> State:
-        parameters = _parameters([layer._parameters for layer in self._layers])
+        parameters = parameters_of([layer._parameters for layer in self._layers])
         return parameters, [(_version(p), p.data_ptr()) for p in parameters]
 
 
@@ -123,7 +123,7 @@ class Packs:
 
     def update(self) -> None:
         """Copy the weights that have changed. Called before each step, so it looks at them all at once."""
-        parameters = _parameters(self._dicts)
+        parameters = parameters_of(self._dicts)
         if (
             self._is_whole
             and len(parameters) == len(self._known)
@@ -137,7 +137,7 @@ class Packs:
                 pack.pack()
         packed = [layers for layers, pack in self._packs.items() if not pack.is_plain]
         self._dicts = [layer._parameters for layers in packed for layer in layers]
-        self._known = _parameters(self._dicts)
+        self._known = parameters_of(self._dicts)
         # Tensors that were made in inference mode count no versions.
         self._versioned = [p for p in self._known if not p.is_inference()]
         self._versions = [p._version for p in self._versioned]
@@ -189,7 +189,7 @@ def can_be_packed(module: nn.Module) -> TypeGuard[nn.Linear]:
     """Whether a module is a plain linear layer on the CPU: not quantised, sharded, adapted or offloaded."""
     if type(module) is not nn.Linear or "weight" not in module._parameters:
         return False
-    parameters = _parameters([module._parameters])
+    parameters = parameters_of([module._parameters])
     return all(type(p) is nn.Parameter and p.device.type == "cpu" for p in parameters)
 
 
@@ -201,7 +201,8 @@ def _forward(self: nn.Linear, input: torch.Tensor) -> torch.Tensor:  # noqa: A00
     return pack.product(input)
 
 
-def _parameters(dicts: Sequence[Parameters]) -> list[torch.Tensor]:
+def parameters_of(dicts: Sequence[Parameters]) -> list[torch.Tensor]:
+    """List what modules hold, given the ``_parameters`` of each: faster than asking the modules."""
     return [p for parameters in dicts for p in parameters.values() if p is not None]
 
 

@@ -22,11 +22,8 @@ _MATRIX, _CALL = np.zeros(1, MATRIX)[0], np.zeros(1, CALL)[0]
 def multiply_row(address: int, kind: Any) -> None:
     """Put the products with all matrices side by side; all threads run it on the same :data:`CALL`."""
     call = array(address, 1, _CALL)[0]
-    matrices, x, at = (
-        array(call.matrices, call.count, _MATRIX),
-        array(call.x, call.columns, FLOAT32),
-        call.out,
-    )
+    matrices, x = array(call.matrices, call.count, _MATRIX), array(call.x, call.columns, FLOAT32)
+    at = call.out
     for i in range(call.count):
         out = array(at, matrices[i].rows, FLOAT32)
         multiply(out, matrices[i].weight, matrices[i].bias, x, kind)
